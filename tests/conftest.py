@@ -1,0 +1,43 @@
+"""Fixtures for every test: the facts that lie beside a checkout, and the backend in use."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference values and data; the test is skipped where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder ../shared with reference values is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def golden(shared) -> Path:
+    """The folder of reference values."""
+    return shared / "golden"
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    """Name of the Keras backend under test."""
+    import keras
+
+    return keras.backend.backend()
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    np.random.seed(0)
+    import keras
+
+    keras.utils.set_random_seed(0)
