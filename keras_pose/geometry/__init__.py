@@ -1,0 +1,46 @@
+"""Boxes, affine maps, OKS, NMS: the only place that knows coordinate conventions."""
+
+from keras_pose.geometry.affine import (
+    apply_affine,
+    center_scale_affine,
+    compose_affine,
+    crop_affine,
+    flip_affine,
+    invert_affine,
+    warp,
+)
+from keras_pose.geometry.boxes import (
+    box_iou,
+    center_scale_to_xyxy,
+    clip_boxes,
+    match_aspect,
+    validate_boxes,
+    xywh_to_xyxy,
+    xyxy_to_center_scale,
+    xyxy_to_xywh,
+)
+from keras_pose.geometry.nms import box_nms, oks_nms, soft_oks_nms
+from keras_pose.geometry.oks import mean_similarity, oks
+
+__all__ = [
+    "apply_affine",
+    "box_iou",
+    "box_nms",
+    "center_scale_affine",
+    "center_scale_to_xyxy",
+    "clip_boxes",
+    "compose_affine",
+    "crop_affine",
+    "flip_affine",
+    "invert_affine",
+    "match_aspect",
+    "mean_similarity",
+    "oks",
+    "oks_nms",
+    "soft_oks_nms",
+    "validate_boxes",
+    "warp",
+    "xywh_to_xyxy",
+    "xyxy_to_center_scale",
+    "xyxy_to_xywh",
+]

@@ -1,0 +1,120 @@
+"""Non-maximum suppression of boxes and poses on the host.
+
+Equal scores: the later index comes first (a stable ascending sort, reversed), as in MMPose 1.3.2
+wherever its order is defined.
+"""
+
+import numpy as np
+
+from keras_pose.geometry.boxes import box_iou
+from keras_pose.geometry.oks import mean_similarity
+
+
+def _best_first(scores: np.ndarray) -> np.ndarray:
+    return np.argsort(scores, kind="stable")[::-1]
+
+
+def _suppress(scores: np.ndarray, overlaps_with, threshold: float) -> np.ndarray:
+    order, kept = _best_first(scores), []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        order = rest[overlaps_with(best, rest) <= threshold]
+    return np.array(kept, np.int64)
+
+
+def box_nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float = 0.5) -> np.ndarray:
+    """Drops boxes that overlap a better one.
+
+    Args:
+        boxes: array `(N, 4)`, xyxy.
+        scores: array `(N,)`.
+        iou_threshold: float, boxes with a larger IoU are dropped.
+
+    Returns:
+        int64 array of kept indices, best first.
+    """
+    boxes = np.asarray(boxes)
+    return _suppress(
+        np.asarray(scores), lambda i, rest: box_iou(boxes[i : i + 1], boxes[rest])[0], iou_threshold
+    )
+
+
+def _pose_overlaps(keypoints, areas, sigmas, visible_threshold):
+    """The function (index, other indices) -> OKS of poses with the mean of the two areas."""
+    keypoints, areas = np.asarray(keypoints, np.float64), np.asarray(areas, np.float64)
+    if visible_threshold is not None and keypoints.shape[-1] < 3:
+        raise ValueError(
+            f"visible_threshold needs keypoints (N, K, 3) with a score, got shape {keypoints.shape}"
+        )
+
+    def overlaps(i, rest):
+        squares = ((keypoints[rest, :, :2] - keypoints[i, :, :2]) ** 2).sum(axis=-1)
+        counted = None
+        if visible_threshold is not None:
+            counted = np.minimum(keypoints[rest, :, 2], keypoints[i, :, 2]) > visible_threshold
+        return mean_similarity(squares, sigmas, (areas[rest] + areas[i]) / 2, counted)
+
+    return overlaps
+
+
+def _instance_scores(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores)
+    return scores.mean(axis=-1) if scores.ndim == 2 else scores
+
+
+def oks_nms(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    threshold: float = 0.9,
+    visible_threshold: float | None = None,
+) -> np.ndarray:
+    """Drops poses that are too similar to a better one.
+
+    Args:
+        keypoints: array `(N, K, 2)`, or `(N, K, 3)` with a score, image pixels.
+        scores: array `(N,)`, or `(N, K)` whose mean counts.
+        areas: array `(N,)`, square pixels.
+        sigmas: array `(K,)`.
+        threshold: float, poses with a larger OKS are dropped. Default 0.9.
+        visible_threshold: optional float; only keypoints that score above it in both poses count.
+
+    Returns:
+        int64 array of kept indices, best first.
+    """
+    overlaps = _pose_overlaps(keypoints, areas, sigmas, visible_threshold)
+    return _suppress(_instance_scores(scores), overlaps, threshold)
+
+
+def soft_oks_nms(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    threshold: float = 0.9,
+    max_poses: int = 20,
+) -> np.ndarray:
+    """Orders poses by scores that similar, better poses lower (Gaussian soft NMS).
+
+    Args:
+        keypoints, scores, areas, sigmas: as in `oks_nms`.
+        threshold: float, scores are multiplied by `exp(-oks^2 / threshold)`. Default 0.9.
+        max_poses: int, at most so many indices are returned. Default 20.
+
+    Returns:
+        int64 array of kept indices in the order in which they were picked.
+    """
+    overlaps = _pose_overlaps(keypoints, areas, sigmas, None)
+    # float32 like the reference: similarities of about 1e-8 must not break ties
+    scores = _instance_scores(scores).astype(np.float32)
+    order, kept = _best_first(scores), []
+    scores = scores[order]
+    while order.size and len(kept) < max_poses:
+        kept.append(order[0])
+        similarity = overlaps(order[0], order[1:]).astype(np.float32)
+        scores = scores[1:] * np.exp(-(similarity**2) / threshold)
+        rank = _best_first(scores)
+        order, scores = order[1:][rank], scores[rank]
+    return np.array(kept, np.int64)

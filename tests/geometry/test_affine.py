@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_pose import geometry
+
+
+@pytest.fixture(scope="module")
+def warps(golden):
+    return np.load(golden / "geometry" / "warp_matrix.npz")
+
+
+def crop_of_row(warps, row, udp=False):
+    """Our input -> image map of a golden row; the reference's plain maps take only the width."""
+    center, scale = warps["center"][row].astype(np.float64), warps["scale"][row].astype(np.float64)
+    size = tuple(warps["output_size"][row])
+    rotation = warps["rot"][row]
+    if udp:
+        return geometry.center_scale_affine(center, scale, size, -rotation, udp=True)
+    if warps["fix_aspect_ratio"][row]:
+        scale = np.array([scale[0], scale[0] * size[1] / size[0]])
+    # the reference shifts by a fraction of the scale as given, before it fixes the aspect
+    center = center + warps["scale"][row] * warps["shift"][row]
+    return geometry.center_scale_affine(center, scale, size, rotation)
+
+
+def test_plain_maps_equal_reference(warps):
+    for row, expected in enumerate(warps["warp_float64"]):
+        ours = crop_of_row(warps, row)
+        if not warps["inv"][row]:
+            ours = geometry.invert_affine(ours)
+        points = warps["points"][row].astype(np.float64)
+        np.testing.assert_allclose(ours[:, :2], expected[:, :2], atol=1e-4)
+        moved = geometry.apply_affine(ours, points)
+        span = np.abs(expected[:, :2]).max() * 1000
+        reference = geometry.apply_affine(expected, points)
+        np.testing.assert_allclose(moved, reference, atol=max(1e-2, 2e-6 * span), rtol=1e-5)
+
+
+def test_udp_maps_equal_reference(warps):
+    for row, expected in enumerate(warps["warp_udp"]):
+        ours = geometry.invert_affine(crop_of_row(warps, row, udp=True))
+        np.testing.assert_allclose(ours[:, :2], expected[:, :2], atol=1e-4)
+        points = warps["points"][row].astype(np.float64)
+        reference = geometry.apply_affine(expected, points)
+        np.testing.assert_allclose(
+            geometry.apply_affine(ours, points), reference, atol=1e-2, rtol=1e-5
+        )
+
+
+def test_crop_of_a_box_follows_the_published_formula():
+    box = np.array([[100.0, 50.0, 180.0, 250.0]])
+    affine = geometry.crop_affine(box, (192, 256))
+    points = np.array([[[0.0, 0.0], [191.0, 3.0], [96.0, 128.0]]])
+    scale = np.array([200 * 1.25 * 192 / 256, 200 * 1.25])
+    expected = points / [192, 256] * scale + [140, 150] - scale / 2
+    np.testing.assert_allclose(geometry.apply_affine(affine, points), expected, atol=1e-4)
+
+
+def test_udp_crop_maps_corners_to_corners():
+    affine = geometry.crop_affine([10, 20, 40, 60], (30, 40), padding=1.0, udp=True)
+    corners = geometry.apply_affine(affine, np.array([[0.0, 0.0], [29.0, 39.0]]))
+    np.testing.assert_allclose(corners, [[10, 20], [40, 60]], atol=1e-4)
+
+
+def test_crop_can_stretch():
+    affine = geometry.crop_affine([0, 0, 10, 100], (20, 20), padding=1.0, fix_aspect=False)
+    np.testing.assert_allclose(affine, [[0.5, 0, 0], [0, 5, 0]], atol=1e-5)
+
+
+def test_rotation_turns_the_content_counter_clockwise():
+    affine = geometry.center_scale_affine([50, 50], [100, 100], (100, 100), rotation=30)
+    x, y = geometry.apply_affine(geometry.invert_affine(affine), np.array([[80.0, 50.0]]))[0]
+    assert y < 50 < x
+
+
+def test_one_rotation_per_box():
+    boxes = np.array([[0, 0, 10, 10], [5, 5, 30, 40]], np.float32)
+    both = geometry.crop_affine(boxes, (32, 32), rotation=[0, 40])
+    np.testing.assert_array_equal(both[1], geometry.crop_affine(boxes[1], (32, 32), rotation=40))
+    assert both.shape == (2, 2, 3) and both.dtype == np.float32
+
+
+def test_inverse_and_composition():
+    a = geometry.center_scale_affine([50, 60], [90, 120], (192, 256), rotation=33)
+    b = geometry.center_scale_affine([10, 80], [30, 20], (64, 64), rotation=-70)
+    points = np.random.default_rng(0).uniform(0, 200, (7, 2))
+    np.testing.assert_allclose(
+        geometry.apply_affine(geometry.compose_affine(a, b), points),
+        geometry.apply_affine(a, geometry.apply_affine(b, points)),
+        atol=1e-3,
+    )
+    back = geometry.apply_affine(geometry.invert_affine(a), geometry.apply_affine(a, points))
+    np.testing.assert_allclose(back, points, atol=1e-3)
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
+def test_flip_moves_pixels_as_the_array_is_flipped(direction):
+    image = np.arange(12, dtype=np.float32).reshape(3, 4)
+    axes = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}[direction]
+    flipped = geometry.warp(image, geometry.flip_affine((4, 3), direction), (4, 3))
+    np.testing.assert_array_equal(flipped, np.flip(image, axes))
+
+
+def test_unknown_flip_direction_is_named():
+    with pytest.raises(ValueError, match="direction must be one of"):
+        geometry.flip_affine((4, 3), "sideways")
+
+
+def test_warp_equals_reference(golden):
+    arrays = np.load(golden / "geometry" / "image_warp.npz")
+    index = json.loads((golden / "geometry" / "image_warp.json").read_text())
+    cases = [c for c in index["cases"] if c["id"].startswith("affine") and c["border"] == 0]
+    assert cases
+    for case in cases:
+        size, rotation = tuple(case["size_wh"]), case["rot"] * (-1 if case["udp"] else 1)
+        affine = geometry.center_scale_affine(
+            case["center"], case["scale"], size, rotation, case["udp"]
+        )
+        ours = geometry.warp(arrays[case["img"]], affine, size).astype(int)
+        difference = np.abs(ours - arrays[f"{case['id']}_out"])
+        assert difference.mean() <= 0.4 and difference.max() <= 8, case["id"]
