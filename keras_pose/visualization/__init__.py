@@ -1,0 +1,7 @@
+"""Drawing of keypoints and heatmaps: arrays in, pictures out, no display needed."""
+
+from keras_pose.visualization.heatmaps import draw_heatmaps
+from keras_pose.visualization.poses import draw_poses
+from keras_pose.visualization.sheets import contact_sheet
+
+__all__ = ["contact_sheet", "draw_heatmaps", "draw_poses"]
