@@ -1,5 +1,6 @@
 """Fixtures for every test: the facts that lie beside a checkout, and the backend in use."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -25,6 +26,25 @@ def shared() -> Path:
 def golden(shared) -> Path:
     """The folder of reference values."""
     return shared / "golden"
+
+
+@pytest.fixture(scope="session")
+def goldens(golden):
+    """The module that reads and compares reference values."""
+    return _module(golden / "goldens.py")
+
+
+@pytest.fixture(scope="session")
+def golden_weights(golden):
+    """The module that makes the reference models' weights and images."""
+    return _module(golden / "weights.py")
+
+
+def _module(path: Path):
+    spec = importlib.util.spec_from_file_location(f"golden_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,48 @@
+"""What every codec is: keypoints to what a head learns, and back."""
+
+
+class Codec:
+    """Translates between keypoints in input pixels and a head's outputs.
+
+    A codec has settings but no state. All methods work on tensors with static shapes and run in
+    compiled steps and exported graphs.
+    """
+
+    # The labels of a batch that `encode` reads.
+    label_keys = ("keypoints", "visible")
+
+    def encode(self, labels: dict) -> dict:
+        """Targets and their weights from the labels of a batch.
+
+        Args:
+            labels: `keypoints` `(B, N, K, 2)` in input pixels and `visible` `(B, N, K)`, 1 where
+                labelled; optionally `weights` `(B, N, K)`.
+        """
+        raise NotImplementedError
+
+    def decode(self, outputs: dict) -> dict:
+        """`keypoints` `(B, N, K, 2)` in input pixels and `scores` `(B, N, K)` from raw outputs."""
+        raise NotImplementedError
+
+    def flip(self, outputs: dict, flip_indices) -> dict:
+        """The outputs for a mirrored input as if it had not been mirrored.
+
+        Args:
+            outputs: raw outputs of the mirrored images.
+            flip_indices: `(K,)` ints, the keypoint that each keypoint becomes in a mirror.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Codec":
+        return cls(**config)
+
+
+def label_weights(labels: dict):
+    """Loss weights `(B, N, K)`: visibility, times the optional extra weights."""
+    weights = labels["visible"]
+    return weights * labels["weights"] if "weights" in labels else weights

@@ -1,0 +1,122 @@
+"""What every pose estimator shares: training."""
+
+import keras
+from keras import ops
+
+from keras_pose.layers import skip_initialization
+from keras_pose.layers.naming import copy_fitting_variables
+from keras_pose.model import ImageModel
+from keras_pose.preset import load_preset
+from keras_pose.skeleton import Skeleton
+
+# A keypoint counts as found within this fraction of the input's longer side.
+PCK_THRESHOLD = 0.05
+
+
+class PoseEstimator(ImageModel):
+    """A model that finds keypoints.
+
+    Args:
+        skeleton: `Skeleton`, its config, or the name of one in the package.
+        (others): see `ImageModel`.
+    """
+
+    task = "pose"
+
+    def __init__(self, backbone, head, skeleton="coco", **kwargs):
+        super().__init__(backbone, head, **kwargs)
+        self.skeleton = Skeleton.resolve(skeleton)
+        keypoints = getattr(self.head, "num_keypoints", self.skeleton.num_keypoints)
+        if keypoints != self.skeleton.num_keypoints:
+            raise ValueError(
+                f"the head predicts {keypoints} keypoints, the skeleton "
+                f'"{self.skeleton.name}" has {self.skeleton.num_keypoints}'
+            )
+        terms = self.head.loss_module.terms if self.head.loss_module is not None else ()
+        self._terms = {name: keras.metrics.Mean(name=name) for name in terms}
+        self._pck = keras.metrics.Mean(name="pck")
+        self.build()
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The head's loss of the labels `y`, which its codec encodes here, on the device.
+
+        Args:
+            y: labels of a batch, see `Codec.encode`; `affine`, `ids` and others are not read.
+            y_pred: the raw outputs.
+        """
+        if not isinstance(y, dict):
+            raise ValueError(
+                "training needs labels as a dict with keypoints (B, N, K, 2) in input pixels and "
+                f"visible (B, N, K), got {type(y).__name__}"
+            )
+        codec = self.head.codec
+        keys = [key for key in (*codec.label_keys, "weights") if key in y]
+        labels = {key: ops.cast(ops.convert_to_tensor(y[key]), "float32") for key in keys}
+        outputs = {key: ops.cast(value, "float32") for key, value in y_pred.items()}
+        terms = self.head.loss_module(codec.encode(labels), outputs)
+        # Vectors with one entry per sample: TensorFlow runs a step once more on an empty batch at
+        # the end of data of unknown length, where a scalar would count.
+        each = ops.ones_like(labels["visible"][:, 0, 0])
+        for name, value in terms.items():
+            self._terms[name].update_state(value * each)
+        self._track_pck(labels, codec.decode(outputs))
+        loss = sum(terms.values())
+        for penalty in self.losses:
+            loss = loss + penalty
+        return loss / self._replicas()
+
+    def _track_pck(self, labels, decoded):
+        distance = ops.norm(decoded["keypoints"] - labels["keypoints"], axis=-1)
+        found = ops.cast(distance < PCK_THRESHOLD * max(self.input_size), "float32")
+        counted = ops.cast(labels["visible"] > 0, "float32")
+        self._pck.update_state(found, sample_weight=counted)
+
+    @staticmethod
+    def _replicas() -> int:
+        """How many copies share a step under `tf.distribute`, which adds up their gradients."""
+        if keras.backend.backend() != "tensorflow":
+            return 1
+        import tensorflow as tf
+
+        return tf.distribute.get_strategy().num_replicas_in_sync
+
+    @property
+    def metrics(self):
+        own = [*self._terms.values(), self._pck]
+        return super().metrics + [m for m in own if all(m is not n for n in super().metrics)]
+
+    @classmethod
+    def from_preset(cls, handle, skeleton=None, **overrides):
+        """A model by name, with its weights.
+
+        Args:
+            handle: a name that `keras-pose presets` lists, a folder, `hf://user/name` or
+                `kaggle://user/model/keras/variation`.
+            skeleton: `Skeleton` or name to train for other keypoints: every weight whose shape
+                still fits is kept, the others start anew.
+            **overrides: constructor arguments that replace those of the preset, e.g.
+                `box_padding=1.0`.
+
+        Raises:
+            ValueError: for an unknown name (the nearest are suggested), damaged weights, or a
+                preset of another kind of model.
+        """
+        model = super().from_preset(handle, **overrides)
+        return model if skeleton is None else model.with_skeleton(skeleton)
+
+    def with_skeleton(self, skeleton):
+        """A copy of this model for other keypoints.
+
+        Every weight whose shape still fits is kept; the others, which depend on the number of
+        keypoints, start anew.
+        """
+        skeleton = Skeleton.resolve(skeleton)
+        config = self.get_config()
+        config["skeleton"] = skeleton
+        config["head"]["config"]["num_keypoints"] = skeleton.num_keypoints
+        model = type(self).from_config(config)
+        copy_fitting_variables(self, model)
+        return model
+
+    def get_config(self):
+        return {**super().get_config(), "skeleton": self.skeleton.to_dict()}

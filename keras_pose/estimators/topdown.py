@@ -1,0 +1,149 @@
+"""Top-down estimation: one crop per person, one pose per crop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_pose.estimators.pose_estimator import PoseEstimator
+from keras_pose.geometry import apply_affine, crop_affine, validate_boxes, warp
+from keras_pose.images import as_rgb, read_image
+from keras_pose.results import PoseResult
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class TopdownEstimator(PoseEstimator):
+    """Finds the keypoints of the one person (animal, hand, ...) in each crop.
+
+    Args:
+        backbone, head, neck, preprocess: see `ImageModel`.
+        skeleton: `Skeleton`, its config, or the name of one in the package.
+        input_size: (width, height) of the crops in pixels.
+        box_padding: float, how much larger than its box a crop is.
+        udp: bool, whether crops are made by the unbiased warp (https://arxiv.org/abs/1911.07524).
+
+    Example:
+
+    ```python
+    estimator = keras_pose.TopdownEstimator.from_preset("movenet_lightning_coco")
+    poses = estimator.predict_poses("photo.jpg", boxes=[[100, 50, 220, 400]])
+    poses.draw("photo.jpg")
+    ```
+    """
+
+    task = "top-down pose"
+
+    def __init__(
+        self,
+        backbone,
+        head,
+        neck=None,
+        preprocess=None,
+        skeleton="coco",
+        input_size=(192, 256),
+        box_padding=1.25,
+        udp=False,
+        **kwargs,
+    ):
+        super().__init__(
+            backbone,
+            head,
+            neck=neck,
+            preprocess=preprocess,
+            skeleton=skeleton,
+            input_size=input_size,
+            **kwargs,
+        )
+        self.box_padding = float(box_padding)
+        self.udp = bool(udp)
+
+    def predict_poses(
+        self,
+        images,
+        boxes=None,
+        box_scores=None,
+        flip_test: bool = False,
+        batch_size: int = 16,
+    ) -> PoseResult | list[PoseResult]:
+        """Poses in image pixels.
+
+        Args:
+            images: a photo or a list of them: paths, or RGB arrays `(H, W, 3)` uint8. Grey, RGBA
+                and 16-bit images are converted.
+            boxes: for one image `(N, 4)` xyxy in image pixels, for a list a list of them. None
+                takes each whole image, unpadded.
+            box_scores: for one image `(N,)`, for a list a list of them; copied to the results.
+            flip_test: bool, average with the mirrored crops; twice the time.
+            batch_size: int, most crops per batch. People of several images share batches.
+
+        Returns:
+            A `PoseResult`, or a list of them where `images` is a list.
+
+        Raises:
+            FileNotFoundError: if a path does not exist.
+            ValueError: if an image cannot be read or boxes are not valid.
+        """
+        if isinstance(images, list | tuple):
+            names = [f"images[{i}]" for i in range(len(images))]
+            return self._predict_list(
+                images,
+                [None] * len(images) if boxes is None else boxes,
+                [None] * len(images) if box_scores is None else box_scores,
+                names,
+                flip_test,
+                batch_size,
+            )
+        one = self._predict_list([images], [boxes], [box_scores], ["images"], flip_test, batch_size)
+        return one[0]
+
+    def _predict_list(
+        self, images, boxes, box_scores, names: Sequence[str], flip_test, batch_size
+    ) -> list[PoseResult]:
+        if len(boxes) != len(images):
+            raise ValueError(
+                f"boxes must be a list with one entry per image, got {len(boxes)} for "
+                f"{len(images)} images"
+            )
+        crops, affines, all_boxes, sizes = [], [], [], []
+        for image, one, name in zip(images, boxes, names, strict=True):
+            image = read_image(image) if isinstance(image, str | Path) else as_rgb(image, name)
+            height, width = image.shape[:2]
+            whole = one is None
+            one = [[0, 0, width, height]] if whole else one
+            one = validate_boxes(one, "boxes", image_size=(width, height))
+            affine = crop_affine(
+                one, self.input_size, padding=1.0 if whole else self.box_padding, udp=self.udp
+            )
+            crops.extend(warp(image, matrix, self.input_size) for matrix in affine)
+            affines.append(affine)
+            all_boxes.append(one)
+            sizes.append((width, height))
+        decoded = self._decode(crops, flip_test, batch_size)
+        results, start = [], 0
+        for affine, one, scores, size in zip(affines, all_boxes, box_scores, sizes, strict=True):
+            span = slice(start, start + len(one))
+            start += len(one)
+            results.append(
+                PoseResult(
+                    keypoints=apply_affine(affine, decoded["keypoints"][span, 0]),
+                    scores=decoded["scores"][span, 0],
+                    boxes=one,
+                    box_scores=None if scores is None else np.asarray(scores, np.float32),
+                    skeleton=self.skeleton,
+                    image_size=size,
+                )
+            )
+        return results
+
+    def _decode(self, crops, flip_test, batch_size) -> dict:
+        if crops:
+            return self.predict_padded(np.stack(crops), batch_size, flip_test=flip_test)
+        count = self.skeleton.num_keypoints
+        return {
+            "keypoints": np.zeros((0, 1, count, 2), np.float32),
+            "scores": np.zeros((0, 1, count), np.float32),
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "box_padding": self.box_padding, "udp": self.udp}

@@ -1,0 +1,35 @@
+"""Activations by the names that configs use."""
+
+import keras
+from keras import ops
+
+# 1/6 as the networks that were stored in float16 hold it.
+_SIXTH_FLOAT16 = 0.1666259765625
+
+
+def _hard_sigmoid_float16(x):
+    return ops.relu6(x + 3.0) * _SIXTH_FLOAT16
+
+
+def _hard_swish_float16(x):
+    return x * (ops.relu6(x + 3.0) * _SIXTH_FLOAT16)
+
+
+_FUNCTIONS = {
+    None: None,
+    "gelu": lambda x: ops.gelu(x, approximate=False),
+    "hard_sigmoid_float16": _hard_sigmoid_float16,
+    "hard_swish_float16": _hard_swish_float16,
+}
+
+
+def activation(name: str | None):
+    """The function of an activation name, or None.
+
+    Names are Keras' own ("relu", "relu6", "silu", "hard_swish", ...); "gelu" is the exact one.
+    "hard_swish_float16" and "hard_sigmoid_float16" use 1/6 rounded to float16, as networks do whose
+    graphs were stored in half precision (0.05 px and 0.001 of score apart from the exact ones).
+    """
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name]
+    return keras.activations.get(name)

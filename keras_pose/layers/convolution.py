@@ -1,0 +1,152 @@
+"""Convolutions with PyTorch's conventions, fast on every backend."""
+
+import importlib
+
+import keras
+
+from keras_pose.layers.initialization import LazyInitialization
+
+_PATHS = {"jax": "convolution_jax", "torch": "convolution_torch"}
+_path = importlib.import_module(
+    f"keras_pose.layers.{_PATHS.get(keras.backend.backend(), 'convolution_ops')}"
+)
+
+
+def _pair(value) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _pads(padding):
+    if padding == "same":
+        return "same"
+    if isinstance(padding, str):
+        raise ValueError(f'padding must be a number of pixels, a pair or "same", got "{padding}"')
+    return _pair(padding)
+
+
+class _Padded(LazyInitialization):
+    """What the forward convolutions share: explicit padding and the output's shape."""
+
+    def _output_size(self, input_shape):
+        sizes = []
+        for axis, (size, kernel, stride, dilation) in enumerate(
+            zip(
+                input_shape[1:3],
+                self.kernel_size,
+                self.strides,
+                self.dilation_rate,
+                strict=True,
+            )
+        ):
+            if size is None:
+                sizes.append(None)
+            elif self.pads == "same":
+                sizes.append(-(-size // stride))
+            else:
+                span = size + 2 * self.pads[axis] - dilation * (kernel - 1) - 1
+                sizes.append(span // stride + 1)
+        return sizes
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.pads}
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class Conv2D(_Padded, keras.layers.Conv2D):
+    """2D convolution whose padding is given in pixels on every side, as in PyTorch.
+
+    Args:
+        filters: int, number of output channels.
+        kernel_size: int or (height, width).
+        strides: int or (height, width).
+        padding: int or (rows, columns) added on both sides, or "same" for TensorFlow's rule
+            (which pads asymmetrically under strides).
+        dilation_rate: int or pair.
+        groups: int. For one group per channel use `DepthwiseConv2D`.
+        use_bias: bool.
+    """
+
+    def __init__(self, filters, kernel_size, strides=1, padding=0, **kwargs):
+        self_pads = _pads(padding)
+        kwargs.setdefault("kernel_initializer", "he_normal")
+        super().__init__(
+            filters,
+            kernel_size,
+            strides,
+            padding="same" if self_pads == "same" else "valid",
+            **kwargs,
+        )
+        self.pads = self_pads
+
+    def call(self, inputs):
+        x = _path.convolve(self, inputs)
+        return x if self.activation is None else self.activation(x)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self._output_size(input_shape), self.filters)
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class DepthwiseConv2D(_Padded, keras.layers.DepthwiseConv2D):
+    """Depthwise 2D convolution with padding in pixels; see `Conv2D`."""
+
+    def __init__(self, kernel_size, strides=1, padding=0, **kwargs):
+        self_pads = _pads(padding)
+        kwargs.setdefault("depthwise_initializer", "he_normal")
+        super().__init__(
+            kernel_size,
+            _pair(strides),
+            padding="same" if self_pads == "same" else "valid",
+            **kwargs,
+        )
+        self.pads = self_pads
+
+    def call(self, inputs):
+        x = _path.convolve_depthwise(self, inputs)
+        return x if self.activation is None else self.activation(x)
+
+    def compute_output_shape(self, input_shape):
+        channels = input_shape[-1] * self.depth_multiplier
+        return (input_shape[0], *self._output_size(input_shape), channels)
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class Conv2DTranspose(LazyInitialization, keras.layers.Conv2DTranspose):
+    """Transposed 2D convolution with PyTorch's `padding` and `output_padding`.
+
+    The output is `(size - 1) * strides - 2 * padding + kernel_size + output_padding` pixels.
+    """
+
+    def __init__(self, filters, kernel_size, strides=1, padding=0, output_padding=0, **kwargs):
+        pads = _pads(padding)
+        kwargs.setdefault("kernel_initializer", keras.initializers.RandomNormal(stddev=0.001))
+        super().__init__(filters, kernel_size, strides, padding="valid", **kwargs)
+        self.pads = pads
+        self.output_pads = _pair(output_padding)
+
+    def call(self, inputs):
+        return _path.convolve_transposed(self, inputs)
+
+    def output_size(self, input_shape) -> tuple[int | None, int | None]:
+        """Height and width of the output for an input of shape (B, H, W, C)."""
+        return tuple(
+            None if size is None else (size - 1) * stride - 2 * pad + kernel + extra
+            for size, stride, pad, kernel, extra in zip(
+                input_shape[1:3],
+                self.strides,
+                self.pads,
+                self.kernel_size,
+                self.output_pads,
+                strict=True,
+            )
+        )
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.output_size(input_shape), self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "padding": self.pads,
+            "output_padding": self.output_pads,
+        }

@@ -1,0 +1,141 @@
+"""A variable's attribute path is its checkpoint name: the one converter for every architecture."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import keras
+import numpy as np
+
+# By layer kind: variable name -> (name in a PyTorch checkpoint, axes from Keras' layout to its).
+_CONVOLUTION = {"kernel": ("weight", (3, 2, 0, 1)), "bias": ("bias", None)}
+_SCALE = {"gamma": ("weight", None), "beta": ("bias", None)}
+_KINDS = [
+    (
+        keras.layers.DepthwiseConv2D,
+        {"kernel": ("weight", (2, 3, 0, 1)), "bias": ("bias", None)},
+    ),
+    ((keras.layers.Conv2D, keras.layers.Conv2DTranspose), _CONVOLUTION),
+    (keras.layers.Conv1D, {"kernel": ("weight", (2, 1, 0)), "bias": ("bias", None)}),
+    (keras.layers.Dense, {"kernel": ("weight", (1, 0)), "bias": ("bias", None)}),
+    (
+        keras.layers.BatchNormalization,
+        {
+            **_SCALE,
+            "moving_mean": ("running_mean", None),
+            "moving_variance": ("running_var", None),
+        },
+    ),
+    ((keras.layers.LayerNormalization, keras.layers.GroupNormalization), _SCALE),
+]
+# What PyTorch stores beside the weights and no other framework has.
+_SURPLUS = re.compile(r"(^|\.)num_batches_tracked$")
+
+
+def _children(layer) -> Iterator[tuple[str, keras.layers.Layer]]:
+    # Under PyTorch sub-layers are not in vars(layer) but among the module's children.
+    attributes = {**vars(layer), **vars(layer).get("_modules", {})}
+    for name, value in attributes.items():
+        if isinstance(value, keras.layers.Layer) and not name.startswith("_"):
+            yield name, value
+
+
+def named_variables(root: keras.layers.Layer) -> dict[str, tuple[keras.layers.Layer, object]]:
+    """Every variable below a layer by its attribute path, as `{path: (owner, variable)}`.
+
+    Paths end in the variable's own name, e.g. `backbone.layer1.0.conv1.kernel`. A layer that is
+    reachable under two names is listed under the first.
+    """
+    found, seen = {}, set()
+
+    def walk(layer, prefix):
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        for variable in layer._trainable_variables + layer._non_trainable_variables:
+            if not isinstance(layer, keras.Model):
+                found[prefix + variable.name] = (layer, variable)
+        for name, child in _children(layer):
+            if not isinstance(child, keras.metrics.Metric):
+                walk(child, f"{prefix}{name}.")
+
+    walk(root, "")
+    return found
+
+
+def _checkpoint_name(path: str, layer) -> tuple[str, tuple[int, ...] | None]:
+    stem, _, leaf = path.rpartition(".")
+    for kind, names in _KINDS:
+        if isinstance(layer, kind) and leaf in names:
+            name, axes = names[leaf]
+            return f"{stem}.{name}" if stem else name, axes
+    return path, None
+
+
+def state_dict(root: keras.layers.Layer) -> dict[str, np.ndarray]:
+    """The weights of a layer under the names and in the layouts of a PyTorch checkpoint."""
+    arrays = {}
+    for path, (layer, variable) in named_variables(root).items():
+        name, axes = _checkpoint_name(path, layer)
+        value = keras.ops.convert_to_numpy(variable.value)
+        arrays[name] = value.transpose(axes) if axes else value
+    return arrays
+
+
+def load_state_dict(root: keras.layers.Layer, arrays: Mapping[str, np.ndarray]) -> None:
+    """Assigns a PyTorch checkpoint's arrays to a layer's variables by name.
+
+    Args:
+        root: a built layer or model.
+        arrays: `{name: array}` in PyTorch's layouts.
+
+    Raises:
+        ValueError: if names are missing or unused or shapes differ; it lists them.
+    """
+    wanted = {}
+    for path, (layer, variable) in named_variables(root).items():
+        name, axes = _checkpoint_name(path, layer)
+        wanted[name] = (variable, np.argsort(axes) if axes else None)
+    _assign(wanted, {k: v for k, v in arrays.items() if not _SURPLUS.search(k)})
+
+
+def load_variables(root: keras.layers.Layer, arrays: Mapping[str, np.ndarray]) -> None:
+    """Assigns arrays in Keras' layouts, named by attribute path, to a layer's variables."""
+    wanted = {path: (variable, None) for path, (_, variable) in named_variables(root).items()}
+    _assign(wanted, arrays)
+
+
+def copy_fitting_variables(source, target) -> list[str]:
+    """Copies every variable whose path and shape agree; returns the paths that stayed new."""
+    have = named_variables(source)
+    left = []
+    for path, (_, variable) in named_variables(target).items():
+        if path in have and tuple(have[path][1].shape) == tuple(variable.shape):
+            variable.assign(have[path][1].value)
+        else:
+            left.append(path)
+    return left
+
+
+def _assign(wanted, arrays) -> None:
+    problems = []
+    for title, names in (
+        ("missing", [name for name in wanted if name not in arrays]),
+        ("unused", [name for name in arrays if name not in wanted]),
+    ):
+        if names:
+            shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+            problems.append(f"{len(names)} {title}: {shown}")
+    values = {}
+    for name, (variable, axes) in wanted.items():
+        if name not in arrays:
+            continue
+        value = np.asarray(arrays[name])
+        if axes is not None and value.ndim == len(axes):
+            value = value.transpose(axes)
+        if value.shape != tuple(variable.shape):
+            problems.append(f"{name} has shape {value.shape}, not {tuple(variable.shape)}")
+        values[name] = value
+    if problems:
+        raise ValueError("the weights do not fit the model: " + "; ".join(problems))
+    for name, (variable, _) in wanted.items():
+        variable.assign(values[name])

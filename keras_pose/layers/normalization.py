@@ -1,0 +1,68 @@
+"""Normalisation layers with PyTorch's defaults, and the pixel normalisation of a network."""
+
+import keras
+from keras import ops
+
+from keras_pose.layers.initialization import LazyInitialization
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class BatchNormalization(LazyInitialization, keras.layers.BatchNormalization):
+    """Batch normalisation with PyTorch's epsilon (1e-5) and momentum (0.1 there, 0.9 here).
+
+    Under training Keras stores the biased batch variance, PyTorch the unbiased one.
+    """
+
+    def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class PixelNormalization(keras.layers.Layer):
+    """Turns uint8 RGB pixels into the numbers a network was trained on: `(x - mean) / std`.
+
+    Args:
+        mean: float or one per channel, 0..255 scale. Default: ImageNet's RGB means.
+        std: float or one per channel, 0..255 scale. Default: ImageNet's RGB deviations.
+        channels: "rgb", or "bgr" for networks that were trained on OpenCV's channel order.
+            `mean` and `std` are given in this order.
+    """
+
+    def __init__(
+        self,
+        mean=(123.675, 116.28, 103.53),
+        std=(58.395, 57.12, 57.375),
+        channels="rgb",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if channels not in ("rgb", "bgr"):
+            raise ValueError(f'channels must be "rgb" or "bgr", got "{channels}"')
+        self.mean = [mean] * 3 if isinstance(mean, int | float) else list(mean)
+        self.std = [std] * 3 if isinstance(std, int | float) else list(std)
+        self.channels = channels
+        self.built = True
+
+    def call(self, images):
+        x = ops.cast(images, self.compute_dtype)
+        if self.channels == "bgr":
+            x = ops.flip(x, axis=-1)
+        scale = ops.convert_to_tensor([1.0 / s for s in self.std], dtype=x.dtype)
+        shift = ops.convert_to_tensor(
+            [-m / s for m, s in zip(self.mean, self.std, strict=True)], dtype=x.dtype
+        )
+        return x * scale + shift
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def compute_output_spec(self, images):
+        return keras.KerasTensor(images.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "mean": self.mean,
+            "std": self.std,
+            "channels": self.channels,
+        }
