@@ -11,8 +11,8 @@ from keras_pose.visualization.shapes import (
     INSTANCE_COLORS,
     LIGHT,
     Layer,
-    capsule,
-    disc,
+    capsules,
+    discs,
     draw_box,
     write_label,
 )
@@ -147,29 +147,28 @@ def _draw_pose(
     covered = _extent(points[drawn]) + margin * np.array([-1, -1, 1, 1])
     layer = Layer(canvas, covered, finer=1 if widest > 6 else 2 if widest > 3 else 4)
     half = radii * _LINE_TO_DOT if line_width is None else np.full_like(radii, line_width / 2)
-    limbs = []
-    for (a, b), own in zip(skeleton.links, skeleton.link_colors, strict=True):
-        if opacities[a] and opacities[b]:
-            limbs.append((min(opacities[a], opacities[b]), a, b, own if color is None else color))
-    # The surest last: where limbs cross, it is on top.
-    limbs.sort(key=lambda limb: limb[0])
+    # The surest last: where shapes cross, they are on top.
     dots = drawn[np.argsort(opacities[drawn], kind="stable")]
-    for alpha, a, b, _ in limbs:
-        layer.fill(capsule(points[a], points[b], half[a] + rim, half[b] + rim), DARK, alpha)
-    for k in dots:
-        layer.fill(disc(points[k], radii[k] + rim), DARK, opacities[k])
-    for alpha, a, b, own in limbs:
-        layer.fill(capsule(points[a], points[b], half[a], half[b]), own, alpha)
-    for k in dots:
-        own = skeleton.keypoint_colors[k] if color is None else color
-        layer.fill(disc(points[k], radii[k]), LIGHT, opacities[k])
-        layer.fill(disc(points[k], radii[k] * _core(radii[k])), own, opacities[k])
+    limb_opacities = opacities[skeleton.links].min(axis=1)
+    limbs = np.argsort(limb_opacities, kind="stable")
+    limbs = limbs[limb_opacities[limbs] > 0]
+    a, b = skeleton.links[limbs].T
+    if color is None:
+        limb_colors, dot_colors = skeleton.link_colors[limbs], skeleton.keypoint_colors[dots]
+    else:
+        limb_colors = dot_colors = color
+    centers, sizes = points[dots], radii[dots]
+    for grow, limb_fill, dot_fill in ((rim, DARK, DARK), (0, limb_colors, LIGHT)):
+        lines = capsules(points[a], points[b], half[a] + grow, half[b] + grow)
+        layer.fill(lines, limb_fill, limb_opacities[limbs])
+        layer.fill(discs(centers, sizes + grow), dot_fill, opacities[dots])
+    layer.fill(discs(centers, sizes * _core(sizes)), dot_colors, opacities[dots])
     layer.merge()
 
 
-def _core(radius: float) -> float:
+def _core(radii: np.ndarray) -> np.ndarray:
     """How much of a dot has its colour; the rest is a white ring, if there is room for one."""
-    return 1 - 0.3 * float(np.clip((radius - 1.8) / 1.5, 0, 1))
+    return 1 - 0.3 * np.clip((radii - 1.8) / 1.5, 0, 1)
 
 
 def _seen(

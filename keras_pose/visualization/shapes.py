@@ -1,7 +1,5 @@
 """Anti-aliased shapes with sub-pixel coordinates, and the transparent layer they are drawn on."""
 
-import math
-
 import numpy as np
 
 # Told apart easily, on dark and light ground alike; RGB.
@@ -33,32 +31,45 @@ def contrast_color(color: np.ndarray) -> tuple[int, int, int]:
     return LIGHT if luminance < 140 else DARK
 
 
-def disc(center: np.ndarray, radius: float) -> np.ndarray:
-    """Polygon `(P, 2)` of a circle."""
-    return capsule(center, center, radius, radius)
+def discs(centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Polygons `(S, P, 2)` of circles."""
+    return capsules(centers, centers, radii, radii)
 
 
-def capsule(
-    start: np.ndarray, end: np.ndarray, start_radius: float, end_radius: float
+def capsules(
+    starts: np.ndarray, ends: np.ndarray, start_radii: np.ndarray, end_radii: np.ndarray
 ) -> np.ndarray:
-    """Convex polygon `(P, 2)` around two circles: a line with round ends that may taper."""
-    delta = np.subtract(end, start)
-    distance = math.hypot(*delta)
-    if distance <= abs(start_radius - end_radius) + 1e-6:  # one circle holds the other
-        start = end = start if start_radius >= end_radius else end
-        start_radius = end_radius = max(start_radius, end_radius)
-        direction, tangent = 0.0, math.pi / 2
-    else:
-        direction = math.atan2(delta[1], delta[0])
-        tangent = math.acos((start_radius - end_radius) / distance)
+    """Lines with round ends that may taper: convex polygons around two circles each.
+
+    Args:
+        starts: `(S, 2)`.
+        ends: `(S, 2)`.
+        start_radii: `(S,)`.
+        end_radii: `(S,)`.
+
+    Returns:
+        `(S, P, 2)`.
+    """
+    start_radii, end_radii = np.asarray(start_radii), np.asarray(end_radii)
+    delta = np.asarray(ends) - starts
+    distance = np.hypot(*delta.T)
+    inside = distance <= np.abs(start_radii - end_radii) + 1e-6  # one circle holds the other
+    larger = np.where((start_radii >= end_radii)[:, None], starts, ends)
+    starts, ends = (np.where(inside[:, None], larger, points) for points in (starts, ends))
+    largest = np.maximum(start_radii, end_radii)
+    start_radii, end_radii = (np.where(inside, largest, r) for r in (start_radii, end_radii))
+    tangent = np.arccos((start_radii - end_radii) / np.maximum(distance, 1e-6))
+    direction = np.arctan2(delta[:, 1], delta[:, 0])
+    steps = np.linspace(0, 1, 6 + int(2 * np.sqrt(largest.max(initial=0))))
     arcs = []
-    for center, radius, first, last in (
-        (start, start_radius, tangent, 2 * math.pi - tangent),
-        (end, end_radius, -tangent, tangent),
+    for centers, radii, first, sweep in (
+        (starts, start_radii, tangent, 2 * (np.pi - tangent)),
+        (ends, end_radii, -tangent, 2 * tangent),
     ):
-        angles = direction + np.linspace(first, last, 6 + int(2 * math.sqrt(radius)))
-        arcs.append(np.asarray(center) + radius * np.stack([np.cos(angles), np.sin(angles)], 1))
-    return np.concatenate(arcs)
+        angles = (direction + first)[:, None] + sweep[:, None] * steps
+        circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        arcs.append(centers[:, None] + radii[:, None, None] * circle)
+    return np.concatenate(arcs, axis=1)
 
 
 class Layer:
@@ -82,14 +93,23 @@ class Layer:
         # red, green, blue, already multiplied by the opacity, and the opacity
         self.sheet = np.zeros((rows * finer, columns * finer, 4), np.uint8)
 
-    def fill(self, polygon: np.ndarray, color: np.ndarray, opacity: float = 1.0) -> None:
-        """Puts a convex polygon `(P, 2)`, in pixels of the canvas, in place of what is there."""
+    def fill(self, polygons: np.ndarray, colors: np.ndarray, opacities: np.ndarray) -> None:
+        """Puts shapes in place of what is there, one after the other.
+
+        Args:
+            polygons: `(S, P, 2)`, convex, in pixels of the canvas.
+            colors: RGB, `(3,)` or `(S, 3)`.
+            opacities: `(S,)` in 0..1.
+        """
         import cv2
 
-        points = (polygon - self.origin + 0.5) * self.finer - 0.5
+        points = (polygons - self.origin + 0.5) * self.finer - 0.5
         points = np.rint(points * (1 << _SHIFT)).astype(np.int32)
-        value = [float(channel * opacity) for channel in (*color, 255.0)]
-        cv2.fillConvexPoly(self.sheet, points, value, cv2.LINE_AA, _SHIFT)
+        values = np.empty((len(points), 4))
+        values[:, :3], values[:, 3] = colors, 255
+        values *= np.reshape(opacities, (-1, 1))
+        for polygon, value in zip(points, values.tolist(), strict=True):
+            cv2.fillConvexPoly(self.sheet, polygon, value, cv2.LINE_AA, _SHIFT)
 
     def merge(self) -> None:
         """Lays the sheet over the canvas."""
@@ -137,9 +157,9 @@ def write_label(
     room = np.maximum(np.array(canvas.shape[1::-1]) - 1 - plate, 0)
     left, top = np.clip(np.array(anchor) - (0, plate[1]), 0, room)
     radius = plate[1] / 2
-    ends = (left + radius, top + radius), (left + plate[0] - radius, top + radius)
+    ends = [[left + radius, top + radius]], [[left + plate[0] - radius, top + radius]]
     layer = Layer(canvas, np.array([left, top, left + plate[0], top + plate[1]]))
-    layer.fill(capsule(*ends, radius, radius), color, 0.9)
+    layer.fill(capsules(*ends, [radius], [radius]), color, [0.9])
     layer.merge()
     at = (round(left + 0.8 * size), round(top + 1.5 * size))
     letters = contrast_color(color)
