@@ -26,7 +26,8 @@ class Crop:
     Attributes:
         keypoints: float32 `(K, 2)`.
         visible: float32 `(K,)`.
-        center, scale: float32 `(2,)`, middle and (width, height) of the rectangle, padding included.
+        center: float32 `(2,)`, the rectangle's middle.
+        scale: float32 `(2,)`, its width and height, padding included.
         rotation: float, degrees, clockwise on the screen.
         image_size: (width, height).
         mirror: float32 `(2, 3)`, from pixels of the mirrored image to those of the image as read;
