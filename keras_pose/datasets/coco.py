@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -161,10 +162,27 @@ def _skeleton(skeleton, categories, name: str) -> Skeleton:
     if keypoints == coco.keypoints:
         return coco
     entry = next(entry for entry in categories.values() if entry.get("keypoints"))
-    links = np.array(entry.get("skeleton") or [], int).reshape(-1, 2)
+    links = _links(entry.get("skeleton") or [], len(keypoints), name)
+    return Skeleton(str(entry.get("name") or name), keypoints, links=links)
+
+
+def _links(links, num_keypoints: int, name: str) -> list[tuple[int, int]]:
+    """Links between keypoints, counted from 0; impossible ones only cost a line in a drawing."""
     # COCO counts from 1; some tools count from 0
-    start = 0 if links.size and links.min() == 0 else 1
-    return Skeleton(str(entry.get("name") or name), keypoints, links=(links - start).tolist())
+    start = 0 if any(0 in link for link in links) else 1
+    good = {}
+    for link in links:
+        a, b = (int(end) - start for end in link)
+        if a != b and 0 <= min(a, b) and max(a, b) < num_keypoints:
+            good.setdefault(frozenset((a, b)), (a, b))
+    if len(good) < len(links):
+        dropped = len(links) - len(good)
+        warnings.warn(
+            f"{name}: {dropped} of {len(links)} `skeleton` links of its category are repeated or "
+            "join keypoints that do not exist; they are left out",
+            stacklevel=2,
+        )
+    return list(good.values())
 
 
 def check_same_keypoints(ours: Iterable[str], our_name: str, theirs: Iterable[str], name: str):

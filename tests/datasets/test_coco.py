@@ -111,6 +111,13 @@ def test_links_may_count_from_zero(data, tmp_path):
     assert skeleton.links.tolist() == [[0, 1], [0, 2]]
 
 
+def test_impossible_links_are_left_out(data, tmp_path):
+    data["categories"][0]["skeleton"] = [[1, 2], [2, 1], [3, 15], [1, 3]]
+    with pytest.warns(UserWarning, match="2 of 4 `skeleton` links"):
+        skeleton = KeypointDataset.from_coco(data, tmp_path).skeleton
+    assert skeleton.links.tolist() == [[0, 1], [0, 2]]
+
+
 def test_coco_keypoints_get_the_package_skeleton(tmp_path):
     coco = Skeleton.load("coco")
     category = {"id": 1, "name": "person", "keypoints": list(coco.keypoints)}
