@@ -173,7 +173,7 @@ def _links(links, num_keypoints: int, name: str) -> list[tuple[int, int]]:
     good = {}
     for link in links:
         a, b = (int(end) - start for end in link)
-        if a != b and 0 <= min(a, b) and max(a, b) < num_keypoints:
+        if a != b and min(a, b) >= 0 and max(a, b) < num_keypoints:
             good.setdefault(frozenset((a, b)), (a, b))
     if len(good) < len(links):
         dropped = len(links) - len(good)
