@@ -111,18 +111,29 @@ def coco_keypoint_ap(
         FileNotFoundError: for a path that does not exist.
         ImportError: if no engine is installed.
     """
-    engine = coco_engine(engine)
-    if not isinstance(max_detections, numbers.Integral) or max_detections < 1:
-        raise ValueError(f"max_detections must be a positive integer, got {max_detections!r}")
     with _garbage_collection_paused():
         truth = GroundTruthTable.from_coco(
             read_records(ground_truth, "ground_truth"), image_ids, use_area
         )
         detections = ResultTable.from_coco(read_records(results, "results"), truth)
-        if not len(detections.scores) or truth.ignored.all():
-            return _without_matches(truth)
-        sigmas = _checked_sigmas(sigmas, truth.num_keypoints)
-        curves = _evaluate(engine, truth.to_coco(), detections.to_coco(), sigmas, max_detections)
+        return table_ap(truth, detections, sigmas, max_detections, engine)
+
+
+def table_ap(
+    truth: GroundTruthTable,
+    detections: ResultTable,
+    sigmas: Sequence[float] | None = None,
+    max_detections: int = 20,
+    engine: str = "auto",
+) -> dict[str, float]:
+    """`coco_keypoint_ap` for records that were read before."""
+    engine = coco_engine(engine)
+    if not isinstance(max_detections, numbers.Integral) or max_detections < 1:
+        raise ValueError(f"max_detections must be a positive integer, got {max_detections!r}")
+    if not len(detections.scores) or truth.ignored.all():
+        return _without_matches(truth)
+    sigmas = _checked_sigmas(sigmas, truth.num_keypoints)
+    curves = _evaluate(engine, truth.to_coco(), detections.to_coco(), sigmas, int(max_detections))
     return {name: _summarize(curves, *metric) for name, metric in METRICS.items()}
 
 
@@ -163,7 +174,7 @@ def _evaluate(engine, ground_truth, results, sigmas, max_detections) -> dict[str
         truth.createIndex()
         evaluator = evaluation(truth, truth.loadRes(results), "keypoints")
         evaluator.params.kpt_oks_sigmas = sigmas
-        evaluator.params.maxDets = [int(max_detections)]
+        evaluator.params.maxDets = [max_detections]
         evaluator.evaluate()
         evaluator.accumulate()
     curves = evaluator.eval

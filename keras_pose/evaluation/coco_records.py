@@ -80,9 +80,20 @@ class GroundTruthTable:
 
     @classmethod
     def from_coco(
-        cls, data: Mapping, image_ids=None, use_area: bool = True, name: str = "ground_truth"
+        cls,
+        data: Mapping,
+        image_ids=None,
+        use_area: bool = True,
+        name: str = "ground_truth",
+        category_ids=None,
     ) -> "GroundTruthTable":
-        """Reads a COCO annotation dict; see `coco_keypoint_ap` for the rules."""
+        """Reads a COCO annotation dict; see `coco_keypoint_ap` for the rules.
+
+        Args:
+            data, image_ids, use_area: see there.
+            name: what messages call the data.
+            category_ids: categories to read, of those that have keypoints; default all.
+        """
         if not isinstance(data, Mapping) or not {"images", "annotations"} <= data.keys():
             raise ValueError(
                 f"{name} must be a COCO dict (or a path to one) with 'images' and 'annotations', "
@@ -96,7 +107,9 @@ class GroundTruthTable:
         images = _column(records, "image_id", label)
         categories = _column(records, "category_id", label)
         flat = _column(records, "keypoints", label, default=())
-        category_ids = _keypoint_categories(data.get("categories", ()), categories, flat)
+        with_keypoints = _keypoint_categories(data.get("categories", ()), categories, flat)
+        wanted = with_keypoints if category_ids is None else set(category_ids)
+        category_ids = [category for category in with_keypoints if category in wanted]
         category_index = {category: index for index, category in enumerate(category_ids)}
         positions = [
             position
