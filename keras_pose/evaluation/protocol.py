@@ -95,7 +95,7 @@ class EvaluationResult:
         return self.metrics[name]
 
     def __str__(self) -> str:
-        values = {name: f"{name} {value:.4f}" for name, value in self.metrics.items()}
+        values = {name: f"{name} {_number(value)}" for name, value in self.metrics.items()}
         first = [values.pop(name) for name in HEADLINES if name in values]
         rest = (
             f" ({', '.join(values.values())})" if first and values else ", ".join(values.values())
@@ -122,6 +122,11 @@ class EvaluationResult:
         metrics = {str(name): float(value) for name, value in data["metrics"].items()}
         notes = tuple(data.get("notes", ()))
         return cls(metrics, Protocol.from_dict(data.get("protocol")), notes)
+
+
+def _number(value: float) -> str:
+    """-1 is what COCO evaluators say where nobody is annotated."""
+    return "n/a" if value == -1 else f"{value:.4f}"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -40,6 +40,12 @@ def test_metrics_without_a_headline_are_printed():
     assert str(EvaluationResult({"error_px": 2.0}, PROTOCOL)).startswith("error_px 2.0000\n")
 
 
+def test_a_metric_of_nothing_is_not_a_number():
+    assert str(EvaluationResult({"AP": 0.5, "AP_L": -1.0}, PROTOCOL)).startswith(
+        "AP 0.5000 (AP_L n/a)"
+    )
+
+
 def test_round_trip_through_json():
     assert EvaluationResult.from_dict(json.loads(json.dumps(RESULT.to_dict()))) == RESULT
 
