@@ -44,7 +44,7 @@ class CenterNetCodec(Codec):
         y = cell // width
         x = cell - y * width
         sides = ops.reshape(ops.cast(outputs["sides"], "float32"), (-1, height * width, 4))
-        cells = np.arange(height * width, dtype="int32")
+        cells = ops.arange(height * width, dtype="int32")
         chosen = ops.cast(ops.equal(ops.cast(cell, "int32")[..., None], cells), "float32")
         sides = ops.matmul(chosen, sides)
         x = ops.cast(x, "float32")[..., None] * float(self.stride)

@@ -8,6 +8,11 @@ import numpy as np
 from keras import ops
 
 
+def constant(values):
+    """A float32 tensor; PyTorch does not mix its tensors with NumPy arrays."""
+    return ops.convert_to_tensor(np.asarray(values, "float32"))
+
+
 def first_maximum(maps):
     """The first maximum along axis 1, in row-major order where the axis is a flattened map.
 
@@ -18,7 +23,7 @@ def first_maximum(maps):
         Index `(B, K)` float32, value `(B, K)`, and a mask `(B, P, K)` that is 1 at the maximum.
     """
     count = maps.shape[1]
-    positions = np.arange(count, dtype="float32")[None, :, None]
+    positions = constant(np.arange(count)[None, :, None])
     value = ops.max(maps, axis=1, keepdims=True)
     index = ops.min(ops.where(maps >= value, positions, float(count - 1)), axis=1)
     mask = ops.cast(ops.equal(positions, index[:, None]), "float32")

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_pose.codecs.codec import Codec, label_weights
-from keras_pose.codecs.decoding import first_maximum, grid, grid_position
+from keras_pose.codecs.decoding import constant, first_maximum, grid, grid_position
 
 # Constants of the published graph, which holds them in half precision.
 _CENTRE_SOFTNESS = 1.8
@@ -62,7 +62,7 @@ class MoveNetCodec(Codec):
         heat = ops.sigmoid(self._flat(outputs["heatmaps"], outputs["heatmaps"].shape[-1]))
         count = heat.shape[-1]
         # The person whose centre is likely and near the middle of the crop.
-        centre = ops.sigmoid(self._flat(outputs["center"], 1)) * self._central
+        centre = ops.sigmoid(self._flat(outputs["center"], 1)) * constant(self._central)
         index, _, mask = first_maximum(centre)
         centre_x, centre_y = grid_position(index, width)
         displacement = ops.sum(self._flat(outputs["displacements"], 2 * count) * mask, axis=1)
@@ -70,7 +70,9 @@ class MoveNetCodec(Codec):
         guess_y = (centre_y + displacement[:, :, 0])[:, None]
         guess_x = (centre_x + displacement[:, :, 1])[:, None]
         # Each keypoint's heat counts less the farther it is from where the centre expects it.
-        distance = ops.sqrt(ops.square(self._y - guess_y) + ops.square(self._x - guess_x))
+        distance = ops.sqrt(
+            ops.square(constant(self._y) - guess_y) + ops.square(constant(self._x) - guess_x)
+        )
         index, _, mask = first_maximum(heat / (distance + _KEYPOINT_SOFTNESS))
         x, y = grid_position(index, width)
         score = ops.sum(heat * mask, axis=1)
@@ -91,19 +93,19 @@ class MoveNetCodec(Codec):
             grid; `displacements` `(B, P, K, 2)`: (y, x) in cells from every cell to every keypoint,
             which is also the target of the offsets; `weights` and `inside` `(B, K)`.
         """
-        cells = ops.cast(labels["keypoints"], "float32")[:, 0] / self._scale.astype("float32")
-        size = np.array(self.heatmap_size, "float32")
+        cells = ops.cast(labels["keypoints"], "float32")[:, 0] / constant(self._scale)
+        size = constant(self.heatmap_size)
         inside = ops.cast(ops.all((cells >= 0) & (cells < size), axis=-1), "float32")
         labelled = labels["visible"][:, 0]
         weights = label_weights(labels)[:, 0]
         present = ops.cast(labelled > 0, "float32")
         total = ops.maximum(ops.sum(present, axis=1, keepdims=True), 1.0)
         centre = ops.sum(cells * present[..., None], axis=1, keepdims=True) / total[..., None]
-        centre = ops.clip(centre, 0.0, size - 1)
+        centre = ops.minimum(ops.maximum(centre, 0.0), size - 1)
         to_keypoints = ops.stack(
             [
-                cells[:, None, :, 1] - self._y,
-                cells[:, None, :, 0] - self._x,
+                cells[:, None, :, 1] - constant(self._y),
+                cells[:, None, :, 0] - constant(self._x),
             ],
             axis=-1,
         )
@@ -121,8 +123,8 @@ class MoveNetCodec(Codec):
     def _gaussian(self, points, sigma):
         """Gaussians `(B, P, n)` around the cells nearest to points `(B, n, 2)`."""
         nearest = ops.floor(points)
-        squared = ops.square(self._x - nearest[:, None, :, 0]) + ops.square(
-            self._y - nearest[:, None, :, 1]
+        squared = ops.square(constant(self._x) - nearest[:, None, :, 0]) + ops.square(
+            constant(self._y) - nearest[:, None, :, 1]
         )
         return ops.exp(-squared / (2 * sigma**2))
 

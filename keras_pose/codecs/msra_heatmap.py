@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_pose.codecs.codec import Codec, label_weights
-from keras_pose.codecs.decoding import first_maximum, grid_position
+from keras_pose.codecs.decoding import constant, first_maximum, grid_position
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -33,11 +33,11 @@ class MSRAHeatmap(Codec):
         keypoints = ops.cast(labels["keypoints"], "float32")
         # As in MMPose 1.3.2: centres are whole pixels, truncated towards zero; windows of three
         # deviations whose start is truncated too.
-        centre = ops.trunc(keypoints / self._scale + 0.5)
+        centre = ops.trunc(keypoints / constant(self._scale) + 0.5)
         start = ops.trunc(centre - 3 * self.sigma)
         end = ops.trunc(centre + 3 * self.sigma + 1)
         peak = start + float((6 * self.sigma + 1) // 2)
-        size = np.array(self.heatmap_size, "float32")
+        size = constant(self.heatmap_size)
         inside = ops.all((start < size) & (end >= 0), axis=-1)
         visible = labels["visible"]
         drawn = ops.cast(inside & (visible >= 0.5), "float32")
@@ -49,7 +49,7 @@ class MSRAHeatmap(Codec):
 
     def _profile(self, size, start, end, peak, axis):
         """The Gaussians along one axis, `(B, N, size, K)`."""
-        pixels = np.arange(size, dtype="float32")[None, None, :, None]
+        pixels = constant(np.arange(size)[None, None, :, None])
         start, end, peak = (value[:, :, None, :, axis] for value in (start, end, peak))
         window = ops.cast((pixels >= start) & (pixels < end), "float32")
         return window * ops.exp(-ops.square(pixels - peak) / (2 * self.sigma**2))
@@ -68,7 +68,7 @@ class MSRAHeatmap(Codec):
         y = y + ops.where(refine_y, 0.25 * ops.sign(step_y), 0.0)
         found = score > 0
         position = ops.stack([ops.where(found, x, -1.0), ops.where(found, y, -1.0)], axis=-1)
-        return {"keypoints": (position * self._scale)[:, None], "scores": score[:, None]}
+        return {"keypoints": (position * constant(self._scale))[:, None], "scores": score[:, None]}
 
     def _slope(self, maps, mask, axis):
         """Right minus left (axis 2) or lower minus upper (axis 1) neighbour of each maximum."""

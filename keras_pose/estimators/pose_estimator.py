@@ -80,11 +80,6 @@ class PoseEstimator(ImageModel):
 
         return tf.distribute.get_strategy().num_replicas_in_sync
 
-    @property
-    def metrics(self):
-        own = [*self._terms.values(), self._pck]
-        return super().metrics + [m for m in own if all(m is not n for n in super().metrics)]
-
     @classmethod
     def from_preset(cls, handle, skeleton=None, **overrides):
         """A model by name, with its weights.

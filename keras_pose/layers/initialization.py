@@ -1,8 +1,10 @@
-"""Leaving variables at zero while a model is built whose weights are about to be loaded."""
+"""Initial values of variables: drawn with NumPy, or left at zero where weights will be loaded."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import keras
 import numpy as np
 
 _skipping = ContextVar("keras_pose_skip_initialization", default=False)
@@ -22,15 +24,74 @@ def skip_initialization():
         _skipping.reset(token)
 
 
-def _zeros(shape, dtype=None):
-    # A NumPy array, because JAX compiles a program per shape to make zeros itself.
-    return np.zeros(shape, dtype)
-
-
 class LazyInitialization:
-    """Mixin for layers with variables: makes them obey `skip_initialization`."""
+    """Mixin for layers with variables: makes them obey `skip_initialization`.
+
+    Otherwise their initialisers are evaluated with NumPy: JAX would compile a program per shape
+    (ten seconds for a ResNet-50), and so one seed gives the same weights on every backend.
+    """
 
     def add_weight(self, *args, **kwargs):
         if _skipping.get():
             kwargs["initializer"] = _zeros
+        elif kwargs.get("initializer") is not None:
+            kwargs["initializer"] = _in_numpy(keras.initializers.get(kwargs["initializer"]))
         return super().add_weight(*args, **kwargs)
+
+
+def _zeros(shape, dtype=None):
+    return np.zeros(shape, dtype)
+
+
+def _in_numpy(initializer) -> Callable:
+    """The same initialiser evaluated with NumPy; one of an unknown kind is returned as it is."""
+    draw = _DRAWS.get(type(initializer))
+    if draw is None and isinstance(initializer, keras.initializers.VarianceScaling):
+        draw = _variance_scaling
+    seed = getattr(initializer, "seed", None)
+    if draw is None or not (seed is None or isinstance(seed, int)):
+        return initializer
+
+    def initialize(shape, dtype=None):
+        random = np.random.default_rng(seed)
+        return np.asarray(draw(initializer, tuple(shape), random), dtype or keras.config.floatx())
+
+    return initialize
+
+
+def _truncated(shape, random):
+    """Standard normal numbers within two deviations."""
+    values = random.standard_normal(shape, np.float32)
+    while (far := np.abs(values) > 2).any():
+        values[far] = random.standard_normal(int(far.sum()), np.float32)
+    return values
+
+
+def _variance_scaling(initializer, shape, random):
+    field = int(np.prod(shape[:-2]))
+    fan_in, fan_out = (field * n for n in shape[-2:]) if len(shape) > 1 else (shape[0],) * 2
+    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+    variance = initializer.scale / max(1.0, fans[initializer.mode])
+    if initializer.distribution == "uniform":
+        limit = np.sqrt(3 * variance)
+        return random.uniform(-limit, limit, shape)
+    if initializer.distribution == "untruncated_normal":
+        return random.standard_normal(shape, np.float32) * np.sqrt(variance)
+    # 0.87962566 is the deviation of a standard normal cut at two.
+    return _truncated(shape, random) * (np.sqrt(variance) / 0.87962566)
+
+
+_DRAWS = {
+    keras.initializers.Zeros: lambda i, shape, random: np.zeros(shape),
+    keras.initializers.Ones: lambda i, shape, random: np.ones(shape),
+    keras.initializers.Constant: lambda i, shape, random: np.full(shape, i.value),
+    keras.initializers.RandomNormal: lambda i, shape, random: random.normal(
+        i.mean, i.stddev, shape
+    ),
+    keras.initializers.TruncatedNormal: lambda i, shape, random: (
+        i.mean + i.stddev * _truncated(shape, random)
+    ),
+    keras.initializers.RandomUniform: lambda i, shape, random: random.uniform(
+        i.minval, i.maxval, shape
+    ),
+}
