@@ -17,6 +17,12 @@ BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = ("cpu", "gpu")
 
 _CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "KERAS_TORCH_DEVICE": "cpu"}
+# The command reports damaged files and missing devices in its own words.
+_QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+}
 _reason = "Keras was imported before keras_pose"
 
 
@@ -33,7 +39,8 @@ def choose_backend() -> None:
         return
     options = _command_options()
     if options is not None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        for name, level in _QUIET.items():
+            os.environ.setdefault(name, level)
         if options.device == "cpu":
             os.environ.update(_CPU_ONLY)
     try:

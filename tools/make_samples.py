@@ -39,10 +39,11 @@ SOURCES = {
 PHOTOS = {
     "astronaut": ("astronaut", 0, None, 512),
     "jump": ("street", 20, (330, 0, 990, 594), 660),
-    "park": ("street", 110, None, 960),
+    "park": ("street", 80, (444, 0, 1562, 994), 720),
     "photographer": ("photographer", 0, None, 512),
 }
-CLIP = ("walk", "street", range(55, 145), (640, 360))
+# Name, source, frames, window, (width, height).
+CLIP = ("walk", "street", range(45, 135, 2), (444, 0, 1562, 994), (540, 480))
 JPEG_QUALITY = 88
 
 
@@ -73,6 +74,14 @@ def picture(path: Path, frame: int):
     raise SystemExit(f"{path} has no frame {frame}")
 
 
+def cut(image, window):
+    """A window (left, top, right, bottom) of an image, or all of it."""
+    if window is None:
+        return image
+    left, top, right, bottom = window
+    return image[top:bottom, left:right]
+
+
 def scaled(image, width: int, height: int | None = None):
     """The image in another size, averaged over areas."""
     height = height or round(image.shape[0] * width / image.shape[1])
@@ -87,19 +96,17 @@ def main(target: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         files = {source: fetch(source, Path(temporary)) for source in SOURCES}
         for name, (source, frame, window, width) in PHOTOS.items():
-            image = picture(files[source], frame)
-            if window:
-                image = image[window[1] : window[3], window[0] : window[2]]
+            image = cut(picture(files[source], frame), window)
             options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
             cv2.imwrite(str(target / f"{name}.jpg"), scaled(image, width), options)
-        name, source, frames, size = CLIP
+        name, source, frames, window, size = CLIP
         with (
             VideoReader(files[source]) as video,
-            VideoWriter(target / f"{name}.mp4", fps=video.fps, quality=25) as clip,
+            VideoWriter(target / f"{name}.mp4", fps=video.fps / frames.step, quality=24) as clip,
         ):
             for index, image in enumerate(video):
                 if index in frames:
-                    clip.write(scaled(image, *size))
+                    clip.write(scaled(cut(image, window), *size))
                 if index >= frames.stop:
                     break
     for path in sorted(target.iterdir()):
