@@ -38,9 +38,30 @@ class LazyInitialization:
             kwargs["initializer"] = _in_numpy(keras.initializers.get(kwargs["initializer"]))
         return super().add_weight(*args, **kwargs)
 
+    def load_own_variables(self, store):
+        variables = {str(i): v for i, v in enumerate(self.weights)}
+        super().load_own_variables(
+            {
+                key: _on_device(store[key], variables[key].dtype)
+                if key in variables
+                else store[key]
+                for key in store.keys()  # noqa: SIM118, Keras' stores do not iterate
+            }
+        )
+
+
+def _on_device(values, dtype):
+    """Values in the backend's own form; JAX would compile a conversion for each new shape."""
+    values = np.asarray(values, dtype)
+    if keras.backend.backend() != "jax":
+        return values
+    import jax
+
+    return jax.device_put(values)
+
 
 def _zeros(shape, dtype=None):
-    return np.zeros(shape, dtype)
+    return _on_device(np.zeros(shape), dtype or keras.config.floatx())
 
 
 def _in_numpy(initializer) -> Callable:
@@ -54,7 +75,7 @@ def _in_numpy(initializer) -> Callable:
 
     def initialize(shape, dtype=None):
         random = np.random.default_rng(seed)
-        return np.asarray(draw(initializer, tuple(shape), random), dtype or keras.config.floatx())
+        return _on_device(draw(initializer, tuple(shape), random), dtype or keras.config.floatx())
 
     return initialize
 
