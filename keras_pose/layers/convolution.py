@@ -24,7 +24,16 @@ def _pads(padding):
     return _pair(padding)
 
 
-class _Padded(LazyInitialization):
+class _ChannelsLast(LazyInitialization):
+    """Images are `(B, H, W, C)` here, whatever the user's Keras is set to."""
+
+    def __init__(self, *args, data_format="channels_last", **kwargs):
+        if data_format != "channels_last":
+            raise ValueError(f'data_format must be "channels_last", got "{data_format}"')
+        super().__init__(*args, data_format=data_format, **kwargs)
+
+
+class _Padded(_ChannelsLast):
     """What the forward convolutions share: explicit padding and the output's shape."""
 
     def _output_size(self, input_shape):
@@ -111,21 +120,33 @@ class DepthwiseConv2D(_Padded, keras.layers.DepthwiseConv2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
-class Conv2DTranspose(LazyInitialization, keras.layers.Conv2DTranspose):
+class Conv2DTranspose(_ChannelsLast, keras.layers.Conv2DTranspose):
     """Transposed 2D convolution with PyTorch's `padding` and `output_padding`.
 
     The output is `(size - 1) * strides - 2 * padding + kernel_size + output_padding` pixels.
+
+    Args:
+        filters: int, number of output channels.
+        kernel_size: int or (height, width).
+        strides: int or (height, width).
+        padding: int or (rows, columns) taken off on both sides.
+        output_padding: int or (rows, columns) added at the bottom and right.
+        use_bias: bool.
     """
 
     def __init__(self, filters, kernel_size, strides=1, padding=0, output_padding=0, **kwargs):
-        pads = _pads(padding)
+        if isinstance(padding, str):
+            raise ValueError(f'padding must be a number of pixels or a pair, got "{padding}"')
         kwargs.setdefault("kernel_initializer", keras.initializers.RandomNormal(stddev=0.001))
         super().__init__(filters, kernel_size, strides, padding="valid", **kwargs)
-        self.pads = pads
+        if self.dilation_rate != (1, 1):
+            raise ValueError(f"dilation_rate must be 1, got {self.dilation_rate}")
+        self.pads = _pair(padding)
         self.output_pads = _pair(output_padding)
 
     def call(self, inputs):
-        return _path.convolve_transposed(self, inputs)
+        x = _path.convolve_transposed(self, inputs)
+        return x if self.activation is None else self.activation(x)
 
     def output_size(self, input_shape) -> tuple[int | None, int | None]:
         """Height and width of the output for an input of shape (B, H, W, C)."""

@@ -22,7 +22,12 @@ def _padded(layer, x):
 def convolve(layer, x):
     x, padding = _padded(layer, x)
     x = ops.conv(
-        x, layer.kernel, strides=layer.strides, padding=padding, dilation_rate=layer.dilation_rate
+        x,
+        layer.kernel,
+        strides=layer.strides,
+        padding=padding,
+        data_format="channels_last",
+        dilation_rate=layer.dilation_rate,
     )
     return x if layer.bias is None else ops.add(x, layer.bias)
 
@@ -30,20 +35,36 @@ def convolve(layer, x):
 def convolve_depthwise(layer, x):
     x, padding = _padded(layer, x)
     x = ops.depthwise_conv(
-        x, layer.kernel, strides=layer.strides, padding=padding, dilation_rate=layer.dilation_rate
+        x,
+        layer.kernel,
+        strides=layer.strides,
+        padding=padding,
+        data_format="channels_last",
+        dilation_rate=layer.dilation_rate,
     )
     return x if layer.bias is None else ops.add(x, layer.bias)
 
 
 def convolve_transposed(layer, x):
     height, width = layer.output_size(x.shape)
-    if all(
-        kernel - 2 * pad == stride
-        for kernel, pad, stride in zip(layer.kernel_size, layer.pads, layer.strides, strict=True)
-    ):
-        x = ops.conv_transpose(x, layer.kernel, strides=layer.strides, padding="same")
-    else:
-        x = ops.conv_transpose(x, layer.kernel, strides=layer.strides, padding="valid")
+    multiplied = all(
+        extra == 0 and kernel - 2 * pad == stride
+        for kernel, pad, stride, extra in zip(
+            layer.kernel_size, layer.pads, layer.strides, layer.output_pads, strict=True
+        )
+    )
+    x = ops.conv_transpose(
+        x,
+        layer.kernel,
+        strides=layer.strides,
+        padding="same" if multiplied else "valid",
+        data_format="channels_last",
+    )
+    if not multiplied:
         rows, columns = layer.pads
+        below = max(rows + height - x.shape[1], 0)
+        right = max(columns + width - x.shape[2], 0)
+        if below or right:
+            x = ops.pad(x, ((0, 0), (0, below), (0, right), (0, 0)))
         x = x[:, rows : rows + height, columns : columns + width]
     return x if layer.bias is None else ops.add(x, layer.bias)
