@@ -32,11 +32,29 @@ _SURPLUS = re.compile(r"(^|\.)num_batches_tracked$")
 
 
 def _children(layer) -> Iterator[tuple[str, keras.layers.Layer]]:
-    # Under PyTorch sub-layers are not in vars(layer) but among the module's children.
-    attributes = {**vars(layer), **vars(layer).get("_modules", {})}
-    for name, value in attributes.items():
-        if isinstance(value, keras.layers.Layer) and not name.startswith("_"):
-            yield name, value
+    """The layers that a layer holds, each with the name it has there."""
+    if isinstance(layer, keras.Sequential):
+        yield from ((str(i), child) for i, child in enumerate(layer.layers))
+    elif isinstance(layer, keras.Function):
+        # A model made of inputs and outputs knows its layers by their own names only.
+        yield from ((child.name, child) for child in layer.layers)
+    else:
+        # Under PyTorch sub-layers are not in vars(layer) but among the module's children.
+        attributes = {**vars(layer), **vars(layer).get("_modules", {})}
+        for name, value in attributes.items():
+            if not name.startswith("_"):
+                yield from _layers_in(name, value)
+
+
+def _layers_in(name, value) -> Iterator[tuple[str, keras.layers.Layer]]:
+    if isinstance(value, keras.layers.Layer):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _layers_in(f"{name}.{i}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _layers_in(f"{name}.{key}", item)
 
 
 def named_variables(root: keras.layers.Layer) -> dict[str, tuple[keras.layers.Layer, object]]:
@@ -44,6 +62,10 @@ def named_variables(root: keras.layers.Layer) -> dict[str, tuple[keras.layers.La
 
     Paths end in the variable's own name, e.g. `backbone.layer1.0.conv1.kernel`. A layer that is
     reachable under two names is listed under the first.
+
+    Raises:
+        ValueError: if a variable belongs to a layer that is no attribute of its parent, so that it
+            has no name.
     """
     found, seen = {}, set()
 
@@ -52,13 +74,15 @@ def named_variables(root: keras.layers.Layer) -> dict[str, tuple[keras.layers.La
             return
         seen.add(id(layer))
         for variable in layer._trainable_variables + layer._non_trainable_variables:
-            if not isinstance(layer, keras.Model):
-                found[prefix + variable.name] = (layer, variable)
+            found[prefix + variable.name] = (layer, variable)
         for name, child in _children(layer):
-            if not isinstance(child, keras.metrics.Metric):
-                walk(child, f"{prefix}{name}.")
+            walk(child, f"{prefix}{name}.")
 
     walk(root, "")
+    reached = {id(variable) for _, variable in found.values()}
+    nameless = [variable.path for variable in root.weights if id(variable) not in reached]
+    if nameless:
+        raise ValueError(f"{nameless[0]} belongs to a layer that no attribute of its parent holds")
     return found
 
 
