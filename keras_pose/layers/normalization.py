@@ -38,8 +38,10 @@ class PixelNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         if channels not in ("rgb", "bgr"):
             raise ValueError(f'channels must be "rgb" or "bgr", got "{channels}"')
-        self.mean = [mean] * 3 if isinstance(mean, int | float) else list(mean)
-        self.std = [std] * 3 if isinstance(std, int | float) else list(std)
+        self.mean = _per_channel("mean", mean)
+        self.std = _per_channel("std", std)
+        if 0 in self.std:
+            raise ValueError(f"std must not be 0, got {self.std}")
         self.channels = channels
         self.built = True
 
@@ -66,3 +68,10 @@ class PixelNormalization(keras.layers.Layer):
             "std": self.std,
             "channels": self.channels,
         }
+
+
+def _per_channel(name, value) -> list[float]:
+    values = [value] * 3 if isinstance(value, int | float) else list(value)
+    if len(values) != 3:
+        raise ValueError(f"{name} must be a number or one per channel, got {value}")
+    return values
