@@ -7,6 +7,7 @@ installation with one backend needs no setting at all.
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
@@ -44,12 +45,14 @@ def choose_backend() -> None:
         if options.device == "cpu":
             os.environ.update(_CPU_ONLY)
     try:
-        _choose(options.backend if options else None)
+        chosen = _choose(options.backend if options else None)
     except ImportError as error:
         if options is None:
             raise
         print(f"keras-pose: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    if options is not None and chosen == "tensorflow":
+        _import_quietly("tensorflow")
 
 
 def backend_reason() -> str:
@@ -86,7 +89,7 @@ def devices() -> list[str]:
     return ["cpu:0"]
 
 
-def _choose(option: str | None) -> None:
+def _choose(option: str | None) -> str:
     global _reason
     named = os.environ.get("KERAS_BACKEND")
     chosen, reason = (option, "--backend") if option else (named, "KERAS_BACKEND")
@@ -98,7 +101,7 @@ def _choose(option: str | None) -> None:
             )
         os.environ["KERAS_BACKEND"] = chosen
         _reason = f"set by {reason}"
-        return
+        return chosen
     installed = installed_backends()
     if not installed:
         raise ImportError(
@@ -109,15 +112,29 @@ def _choose(option: str | None) -> None:
     file, configured = _configured()
     if configured in installed or (configured and configured not in BACKENDS):
         _reason = f"set in {file}"
-        return
-    os.environ["KERAS_BACKEND"] = installed[0]
+        return configured
+    os.environ["KERAS_BACKEND"] = chosen = installed[0]
     _reason = f"the first installed of {', '.join(BACKENDS)}"
+    return chosen
 
 
 def _installed(name: str) -> bool:
     # An uninstalled package can leave an empty folder, which looks like a namespace package.
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None
+
+
+def _import_quietly(name: str) -> None:
+    """Imports a module whose libraries chat on stderr whatever their log level is."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        importlib.import_module(name)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _configured() -> tuple[Path, str | None]:

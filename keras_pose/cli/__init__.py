@@ -10,9 +10,9 @@ import os
 import sys
 from importlib.metadata import version
 
-from keras_pose.cli import info, predict, presets, verify
+from keras_pose.cli import export, info, predict, presets, verify
 
-_COMMANDS = (predict, presets, info, verify)
+_COMMANDS = (predict, presets, info, export, verify)
 
 
 def main(argv: list[str] | None = None) -> int:

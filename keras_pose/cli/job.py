@@ -132,25 +132,25 @@ class PredictionJob:
         outcome = Outcome(source, timed=0)
         path = self.paths.get(source)
         total = min(filter(None, [video.frame_count, self.max_frames]), default=None)
-        try:
-            with (
-                video,
-                VideoWriter(path, video.fps) if path else nullcontext() as writer,
-                tqdm(total=total, unit="frame", desc=source.name, leave=False, disable=None) as bar,
-            ):
-                try:
-                    for frame, result in self._timed_frames(video, outcome):
-                        if writer:
-                            writer.write(result.draw(frame, **self.style))
-                        bar.update()
-                except ValueError as error:  # what was read before it is kept
-                    self._fail(source, error)
-                except KeyboardInterrupt:  # the way to end a webcam
-                    if not source.is_live:
-                        raise
-        finally:
-            if outcome.results:
-                self.outcomes.append(outcome)
+        stopped = False
+        with (
+            video,
+            VideoWriter(path, video.fps) if path else nullcontext() as writer,
+            tqdm(total=total, unit="frame", desc=source.name, leave=False, disable=None) as bar,
+        ):
+            try:
+                for frame, result in self._timed_frames(video, outcome):
+                    if writer:
+                        writer.write(result.draw(frame, **self.style))
+                    bar.update()
+            except ValueError as error:  # what was read before it is kept
+                self._fail(source, error)
+            except KeyboardInterrupt:  # so it is when somebody stops it
+                stopped = True
+        if outcome.results:
+            self.outcomes.append(outcome)
+        if stopped and not source.is_live:
+            raise KeyboardInterrupt
 
     def _timed_frames(
         self, video: VideoReader, outcome: Outcome

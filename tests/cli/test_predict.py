@@ -336,3 +336,21 @@ class TestBoxes:
         code, _, err = predicted({"clip.mp4": []}, clip)
         assert code == 2
         assert "for photos only" in err
+
+
+def test_stopped_video_is_finished_up_to_there(monkeypatch, tmp_path, clip, capsys):
+    class Stopping(Estimator):
+        def predict_poses(self, images, *arguments, **options):
+            if images[0].mean() > 60:  # frame 8
+                raise KeyboardInterrupt
+            return super().predict_poses(images, *arguments, **options)
+
+    monkeypatch.setattr(
+        predict, "_predictor", lambda arguments: PosePredictor(Stopping(), lambda image: [])
+    )
+    assert main(["predict", str(clip), "--out", str(tmp_path / "out")]) == 130
+    assert "(8 frames)" in capsys.readouterr().out
+    from keras_pose.video import VideoReader
+
+    with VideoReader(tmp_path / "out" / "clip_pose.mp4") as video:
+        assert sum(1 for _ in video) == 8
