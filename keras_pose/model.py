@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops, tree
 
 from keras_pose.layers import PixelNormalization, component, serialized, symbolic
+from keras_pose.prediction import BatchPredictor
 from keras_pose.preset import PresetMixin
 
 # Batches are padded to these sizes, so that few shapes are compiled.
@@ -40,26 +41,9 @@ class Inference(keras.Model):
 
     def predict_on_batch(self, x):
         """Outputs of one batch as NumPy arrays."""
-        if keras.backend.backend() != "jax":
-            return super().predict_on_batch(x)
-        # Keras collects the variables of all layers anew for every call under JAX, which takes as
-        # long as a third of a small network.
-        if "_compiled" not in self.__dict__:
-            self.__dict__["_compiled"] = self._compile_for_jax()
-        variables, run = self.__dict__["_compiled"]
-        return tree.map_structure(np.asarray, run([v.value for v in variables], x))
-
-    def _compile_for_jax(self):
-        import jax
-
-        variables = self.variables
-
-        def run(values, images):
-            state = list(zip(variables, values, strict=True))
-            with keras.StatelessScope(state_mapping=state):
-                return self(images)
-
-        return variables, jax.jit(run)
+        if "_predictor" not in self.__dict__:
+            self.__dict__["_predictor"] = BatchPredictor(self)
+        return self.__dict__["_predictor"](x)
 
 
 class ImageModel(PresetMixin, keras.Model):

@@ -1,10 +1,10 @@
 """CenterNet's object maps: a heatmap per class and the distances to a box's four sides."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_pose.codecs.codec import Codec
+from keras_pose.codecs.decoding import is_local_maximum, rows_at
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -34,22 +34,25 @@ class CenterNetCodec(Codec):
         """
         heat = ops.sigmoid(ops.cast(outputs["heatmaps"], "float32"))
         _, height, width, count = heat.shape
-        highest = ops.max_pool(heat, 3, 1, padding="same", data_format="channels_last")
-        peaks = ops.where(ops.equal(heat, highest), heat, 0.0)
-        scores, index = ops.top_k(
-            ops.reshape(peaks, (-1, height * width * count)), self.max_detections
+        cells = height * width
+        peaks = ops.where(is_local_maximum(heat), heat, 0.0)
+        peaks = ops.reshape(peaks, (-1, cells, count))
+        # The best peaks lie in the cells with the best peaks, and those are few.
+        wanted = min(self.max_detections, cells)
+        _, candidates = ops.top_k(ops.max(peaks, axis=-1), wanted)
+        values = ops.reshape(rows_at(peaks, candidates), (-1, wanted * count))
+        scores, index = ops.top_k(values, self.max_detections)
+        place = index // count
+        classes = index - place * count
+        sides = ops.reshape(ops.cast(outputs["sides"], "float32"), (-1, cells, 4))
+        known = ops.concatenate(
+            [rows_at(sides, candidates), ops.cast(candidates, "float32")[..., None]], axis=-1
         )
-        cell = index // count
-        classes = index - cell * count
-        y = cell // width
-        x = cell - y * width
-        sides = ops.reshape(ops.cast(outputs["sides"], "float32"), (-1, height * width, 4))
-        cells = ops.arange(height * width, dtype="int32")
-        chosen = ops.cast(ops.equal(ops.cast(cell, "int32")[..., None], cells), "float32")
-        sides = ops.matmul(chosen, sides)
-        x = ops.cast(x, "float32")[..., None] * float(self.stride)
-        y = ops.cast(y, "float32")[..., None] * float(self.stride)
-        centre = ops.concatenate([x, y], axis=-1)
+        known = rows_at(known, place)
+        sides, cell = known[..., :4], known[..., 4:]
+        y = ops.floor(cell / float(width))
+        x = cell - y * float(width)
+        centre = ops.concatenate([x, y], axis=-1) * float(self.stride)
         boxes = ops.concatenate([centre - sides[..., :2], centre + sides[..., 2:]], axis=-1)
         return {"boxes": boxes, "scores": scores, "classes": ops.cast(classes, "float32")}
 

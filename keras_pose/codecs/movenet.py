@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_pose.codecs.codec import Codec, label_weights
-from keras_pose.codecs.decoding import constant, first_maximum, grid, grid_position
+from keras_pose.codecs.decoding import constant, first_maximum, grid, grid_position, rows_at
 
 # Constants of the published graph, which holds them in half precision.
 _CENTRE_SOFTNESS = 1.8
@@ -63,9 +63,9 @@ class MoveNetCodec(Codec):
         count = heat.shape[-1]
         # The person whose centre is likely and near the middle of the crop.
         centre = ops.sigmoid(self._flat(outputs["center"], 1)) * constant(self._central)
-        index, _, mask = first_maximum(centre)
+        index = first_maximum(centre)[0]
         centre_x, centre_y = grid_position(index, width)
-        displacement = ops.sum(self._flat(outputs["displacements"], 2 * count) * mask, axis=1)
+        displacement = rows_at(self._flat(outputs["displacements"], 2 * count), index)
         displacement = ops.reshape(displacement, (-1, count, 2))
         guess_y = (centre_y + displacement[:, :, 0])[:, None]
         guess_x = (centre_x + displacement[:, :, 1])[:, None]
@@ -73,12 +73,14 @@ class MoveNetCodec(Codec):
         distance = ops.sqrt(
             ops.square(constant(self._y) - guess_y) + ops.square(constant(self._x) - guess_x)
         )
-        index, _, mask = first_maximum(heat / (distance + _KEYPOINT_SOFTNESS))
+        index = first_maximum(heat / (distance + _KEYPOINT_SOFTNESS))[0]
         x, y = grid_position(index, width)
-        score = ops.sum(heat * mask, axis=1)
-        offsets = self._flat(outputs["offsets"], 2 * count)
-        offsets = ops.reshape(offsets, (-1, height * width, count, 2))
-        offset = ops.sum(offsets * mask[..., None], axis=1)
+        # Of the values of all keypoints at keypoint k's cell, those of k.
+        own = constant(np.eye(count))
+        score = ops.sum(rows_at(heat, index) * own, axis=2)
+        offset = rows_at(self._flat(outputs["offsets"], 2 * count), index)
+        offset = ops.reshape(offset, (-1, count, count, 2))
+        offset = ops.sum(offset * own[..., None], axis=2)
         scale_x, scale_y = (float(s) for s in self._scale)
         keypoints = ops.stack(
             [(x + offset[:, :, 1]) * scale_x, (y + offset[:, :, 0]) * scale_y], axis=-1

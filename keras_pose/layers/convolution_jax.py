@@ -77,7 +77,8 @@ def convolve_depthwise(layer, x):
         return _with_bias(layer, x)
     pads = _pads(layer, x)
     (step_y, step_x), (dilate_y, dilate_x) = layer.strides, layer.dilation_rate
-    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    # Without the barrier XLA pads anew inside every one of the shifted reads.
+    x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *pads, (0, 0))))
     height = (x.shape[1] - dilate_y * (rows - 1) - 1) // step_y + 1
     width = (x.shape[2] - dilate_x * (columns - 1) - 1) // step_x + 1
     total = None
