@@ -22,6 +22,8 @@ CONFIG, WEIGHTS, METADATA, SKELETON = (
 )
 # Settings that Keras adds to every config and that a preset leaves to whoever loads it.
 _OMITTED = ("name", "trainable", "dtype")
+# What stands in a Keras config for values instead of classes.
+_VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__slice__", "__ellipsis__", "__bytes__")
 
 
 def preset_names() -> list[str]:
@@ -71,7 +73,7 @@ def _hub(module: str):
 def read_metadata(handle: str | Path) -> dict:
     """The facts of a preset: task, input size, parameters, licence, metric with its protocol."""
     path = preset_folder(handle) / METADATA
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return _read_json(path) if path.is_file() else {}
 
 
 def load_preset(handle: str | Path, **overrides) -> keras.Model:
@@ -88,19 +90,37 @@ def load_preset(handle: str | Path, **overrides) -> keras.Model:
     folder = preset_folder(handle)
     config = _read_config(folder)
     config["config"].update(overrides)
-    with skip_initialization():
-        model = keras.saving.deserialize_keras_object(config)
+    try:
+        with skip_initialization():
+            model = keras.saving.deserialize_keras_object(config)
+    except TypeError as error:
+        # Keras wraps what went wrong in the whole config.
+        reason = _first_sentence(error.__context__ or error)
+        raise ValueError(f"{folder / CONFIG} describes no model: {reason}") from None
     load_weights(model, folder)
     return model
 
 
 def _read_config(folder: Path) -> dict:
-    try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{folder / CONFIG} is not JSON: {error}") from None
+    config = _read_json(folder / CONFIG)
+    if not isinstance(config.get("config"), dict) or "class_name" not in config:
+        raise ValueError(f"{folder / CONFIG} is not the Keras config of a model")
     _check_classes(config, folder)
     return config
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object, not a {type(value).__name__}")
+    return value
+
+
+def _first_sentence(error: BaseException) -> str:
+    return str(error).split("\n")[0].split(". ")[0].rstrip(".")
 
 
 def _check_classes(value, folder: Path) -> None:
@@ -109,15 +129,17 @@ def _check_classes(value, folder: Path) -> None:
         for item in value:
             _check_classes(item, folder)
     elif isinstance(value, dict):
-        if "class_name" in value:
-            registered = value.get("registered_name") or ""
-            module = value.get("module") or ""
-            known = keras.saving.get_registered_object(registered) if registered else None
-            ours = registered.startswith("keras_pose>") and known is not None
-            if not ours and not (module == "keras" or module.startswith("keras.")):
+        if "class_name" in value and value["class_name"] not in _VALUES:
+            name, module = value["class_name"], value.get("module") or ""
+            # Keras trusts the registered name alone; one that is not the class's own hides it.
+            own_name = f"keras_pose>{name}"
+            registered = value.get("registered_name") == own_name
+            ours = registered and keras.saving.get_registered_object(own_name) is not None
+            theirs = module.split(".")[0] == "keras" and not name.startswith("__")
+            if not ours and not theirs:
                 raise ValueError(
-                    f"the preset {folder} names the class {value['class_name']!r}, which is "
-                    "neither keras_pose's nor Keras': it is not loaded"
+                    f"the preset {folder} names the class {name!r}, which is neither "
+                    "keras_pose's nor Keras': it is not loaded"
                 )
         for item in value.values():
             _check_classes(item, folder)
@@ -138,6 +160,8 @@ def load_weights(model: keras.Model, folder: Path) -> None:
         model.load_weights(path)
     except OSError as error:
         raise ValueError(f"{path} is not a complete weights file: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit {CONFIG}: {_first_sentence(error)}") from None
 
 
 def file_hash(path: Path) -> str:
@@ -187,12 +211,18 @@ def save_preset(
 
 
 def _compact(value):
-    """A Keras config without what is not a setting of the model."""
+    """A Keras config without what is not a setting of the model.
+
+    Objects of Keras' own stay as they are: a model made of inputs and outputs joins its layers by
+    their names.
+    """
     if isinstance(value, list):
         return [_compact(item) for item in value]
     if not isinstance(value, dict):
         return value
     if "class_name" in value and isinstance(value.get("config"), dict):
+        if not (value.get("registered_name") or "").startswith("keras_pose>"):
+            return value
         settings = {k: _compact(v) for k, v in value["config"].items() if k not in _OMITTED}
         kept = {k: value[k] for k in ("module", "class_name", "registered_name") if k in value}
         return {**kept, "config": settings}
@@ -210,7 +240,11 @@ def _store_as(path: Path, dtype: str) -> None:
             if isinstance(item, h5py.Dataset):
                 value = np.asarray(item)
                 floating = np.issubdtype(value.dtype, np.floating)
-                target.create_dataset(name, data=value.astype(dtype) if floating else value)
+                with np.errstate(over="ignore"):
+                    stored = value.astype(dtype) if floating else value
+                if not np.array_equal(np.isfinite(stored), np.isfinite(value)):
+                    raise ValueError(f"{name} holds numbers that {dtype} cannot: save as float32")
+                target.create_dataset(name, data=stored)
             else:
                 target.require_group(name)
             for key, attribute in item.attrs.items():
