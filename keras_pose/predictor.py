@@ -26,8 +26,8 @@ class PosePredictor:
     estimator = keras_pose.TopdownEstimator.from_preset("movenet_lightning_coco")
     detector = keras_pose.PersonDetector.from_preset("centernet_mobilenet_v3_coco")
     predictor = keras_pose.PosePredictor(estimator, detector)
-    result = predictor.predict("street.jpg")
-    picture = result.draw(keras_pose.read_image("street.jpg"))
+    image = keras_pose.images.read_image("street.jpg")
+    picture = predictor.predict(image).draw(image)
     ```
 
     Args:
