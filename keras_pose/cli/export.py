@@ -4,9 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from keras_pose.artifacts.formats import FORMATS
 from keras_pose.cli import runtime
-
-_SUFFIXES = {".tflite": "litert", ".onnx": "onnx"}
 
 _DESCRIPTION = """\
 Writes a pose estimator or detector for other runtimes, normalisation and decoding inside.
@@ -39,7 +38,7 @@ def add_parser(commands) -> None:
     parser.add_argument("out", metavar="OUT", help="file, or folder of a SavedModel")
     parser.add_argument(
         "--format",
-        choices=("tf_saved_model", "litert", "onnx"),
+        choices=tuple(FORMATS),
         help="default: litert for .tflite, onnx for .onnx, else tf_saved_model",
     )
     parser.add_argument(
@@ -67,11 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     from keras_pose.preset import load_preset, read_metadata
 
     runtime.prepare(arguments)
-    out = Path(arguments.out)
     path = export(
         load_preset(arguments.preset),
-        out,
-        format=arguments.format or _SUFFIXES.get(out.suffix, "tf_saved_model"),
+        arguments.out,
+        format=arguments.format or _format(Path(arguments.out)),
         decode=not arguments.no_decode,
         flip_test=arguments.flip_test,
         batch_size=arguments.batch_size,
@@ -87,3 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _format(out: Path) -> str:
+    by_suffix = {one.suffix: name for name, one in FORMATS.items()}
+    return by_suffix.get(out.suffix, by_suffix[""])
