@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_pose.artifacts.formats import format_of
+from keras_pose.artifacts.messages import one_sentence
 from keras_pose.artifacts.runtimes import load_artifact, run_batches
 
 # What holds the package: site-packages, or a checkout.
@@ -32,7 +33,11 @@ def run_artifact(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     """
     if format_of(path).runtime == "tensorflow" and keras.backend.backend() != "tensorflow":
         return run_child("tensorflow", {"path": str(path)}, images)
-    return run_batches(load_artifact(path), images)
+    artifact = load_artifact(path)
+    try:
+        return run_batches(artifact, images)
+    except Exception as error:  # every runtime has its own kinds
+        raise ValueError(f"{path} cannot be run: {one_sentence(error)}") from error
 
 
 def run_child(backend: str, job: dict, images: np.ndarray | None = None) -> dict | None:

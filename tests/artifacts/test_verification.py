@@ -65,6 +65,15 @@ def test_wrong_numbers_are_found(copied):
     )
 
 
+def test_failing_runtime_is_one_sentence(litert, monkeypatch):
+    def fail(artifact, images):
+        raise RuntimeError("no memory\nat line 1")
+
+    monkeypatch.setattr("keras_pose.artifacts.processes.run_batches", fail)
+    (problem,) = keras_pose.verify(litert).problems
+    assert problem == f"{litert} cannot be run: RuntimeError: no memory"
+
+
 def test_missing_output_is_found(copied):
     stored = copied.with_name(f"{copied.name}.npz")
     with np.load(stored) as arrays:
