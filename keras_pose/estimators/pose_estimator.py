@@ -3,10 +3,8 @@
 import keras
 from keras import ops
 
-from keras_pose.layers import skip_initialization
 from keras_pose.layers.naming import copy_fitting_variables
 from keras_pose.model import ImageModel
-from keras_pose.preset import load_preset
 from keras_pose.skeleton import Skeleton
 
 # A keypoint counts as found within this fraction of the input's longer side.
@@ -36,6 +34,17 @@ class PoseEstimator(ImageModel):
         self._terms = {name: keras.metrics.Mean(name=name) for name in terms}
         self._pck = keras.metrics.Mean(name="pck")
         self.build()
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """Trains; see `keras.Model.fit`. Labels are dicts, see `compute_loss`.
+
+        Callbacks that watch a metric of `KeypointEvaluation`, such as
+        `ModelCheckpoint(monitor="coco/AP")`, learn from it whether more or less is better.
+        """
+        for callback in getattr(callbacks, "callbacks", callbacks) or []:
+            if getattr(callback, "mode", None) == "auto":
+                callback.mode = _direction(callback.monitor, callbacks) or "auto"
+        return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The head's loss of the labels `y`, which its codec encodes here, on the device.
@@ -115,3 +124,12 @@ class PoseEstimator(ImageModel):
 
     def get_config(self):
         return {**super().get_config(), "skeleton": self.skeleton.to_dict()}
+
+
+def _direction(metric: str, callbacks) -> str | None:
+    """ "max" or "min" for a metric that another callback measures."""
+    for callback in getattr(callbacks, "callbacks", callbacks):
+        found = callback.direction(metric) if hasattr(callback, "direction") else None
+        if found:
+            return found
+    return None

@@ -12,8 +12,7 @@ from keras_pose.evaluation.topdown import SCORES, TopdownEvaluation, predict_bat
 class KeypointEvaluation(keras.callbacks.Callback):
     """Judges the estimator at the end of epochs and adds the metrics to the logs.
 
-    It must stand before the callbacks that read the logs. Those need `mode="max"`, as Keras cannot
-    know that more is better.
+    It must stand before the callbacks that read the logs.
 
     Args:
         dataset: KeypointDataset to judge on; its annotated boxes are cropped.
@@ -35,7 +34,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
         >>> estimator.fit(train, epochs=20, callbacks=[
         ...     KeypointEvaluation(people),
         ...     keras.callbacks.ModelCheckpoint(
-        ...         "best.keras", monitor="coco/AP", mode="max", save_best_only=True),
+        ...         "best.keras", monitor="coco/AP", save_best_only=True),
         ... ])
     """
 
@@ -76,6 +75,17 @@ class KeypointEvaluation(keras.callbacks.Callback):
         if self.verbose:
             # The progress bar has not ended its line yet.
             print(f"\n{self.name}: {self.result}", flush=True)
+
+    def direction(self, metric: str) -> str | None:
+        """Whether more or less of one of this callback's metrics is better.
+
+        Returns:
+            "max" or "min", or None for a metric of somebody else.
+        """
+        name = metric.removeprefix(f"{self.name}/")
+        if name == metric:
+            return None
+        return "min" if name.startswith("error") else "max"
 
     def evaluate(self, estimator: Any):
         """Judges an estimator now; the batches are made when they are first needed.

@@ -272,7 +272,7 @@ def test_in_fit_before_a_checkpoint(people, tmp_path):
         callbacks=[
             KeypointEvaluation(people, verbose=0),
             keras.callbacks.ModelCheckpoint(
-                path, monitor="coco/AP", mode="max", save_best_only=True, save_weights_only=True
+                path, monitor="coco/AP", save_best_only=True, save_weights_only=True
             ),
         ],
     )
