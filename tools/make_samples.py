@@ -43,7 +43,7 @@ PHOTOS = {
     "photographer": ("photographer", 0, None, 512),
 }
 # Name, source, frames, window, (width, height).
-CLIP = ("walk", "street", range(45, 135, 2), (444, 0, 1562, 994), (540, 480))
+CLIP = ("walk", "street", range(45, 133, 2), (444, 0, 1562, 994), (540, 480))
 JPEG_QUALITY = 88
 
 
