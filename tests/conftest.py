@@ -41,7 +41,7 @@ def golden_weights(golden):
 
 
 def _module(path: Path):
-    spec = importlib.util.spec_from_file_location(f"golden_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -53,6 +53,32 @@ def backend() -> str:
     import keras
 
     return keras.backend.backend()
+
+
+@pytest.fixture(scope="session")
+def compiled(backend):
+    """Turns a function of tensors into one of NumPy arrays; under JAX it runs as one program."""
+    from keras import ops, tree
+
+    def compiled(function):
+        if backend == "jax":
+            import jax
+
+            function = jax.jit(function)
+
+        def run(*arguments):
+            tensors = tree.map_structure(ops.convert_to_tensor, arguments)
+            return tree.map_structure(ops.convert_to_numpy, function(*tensors))
+
+        return run
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def parts():
+    """The module with the checks that hold for every backbone, neck and head."""
+    return _module(ROOT / "tests/parts.py")
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,7 @@ class MobileNetV2(Composite):
         self.out_indices = tuple(out_indices)
         self.norm = norm
         self.padding = padding
-        if not all(0 <= i <= 7 for i in self.out_indices):
+        if not self.out_indices or not all(0 <= i <= 7 for i in self.out_indices):
             raise ValueError(f"out_indices must lie in 0..7, got {self.out_indices}")
         settings = {"norm": norm, "padding": padding}
         channels = _rounded(32 * widen_factor)

@@ -4,6 +4,9 @@ import keras
 
 from keras_pose.layers import Composite, ConvModule, SqueezeExcite
 
+# What names a block's expanded map among the outputs.
+_EXPANDED = ".expand_conv"
+
 
 class InvertedResidual(Composite):
     """1x1 expansion, depthwise, squeeze and excitation, linear 1x1; plus the input where it fits.
@@ -77,6 +80,13 @@ class MobileNetV3(Composite):
         self.padding = padding
         self.hard_sigmoid = hard_sigmoid
         self.always_expand = always_expand
+        names = [
+            f"layer{i}{end}" for i in range(1, len(self.blocks) + 1) for end in ("", _EXPANDED)
+        ]
+        names += ["conv2"] if last_channels else []
+        unknown = [name for name in self.outputs if name not in names]
+        if unknown:
+            raise ValueError(f"outputs names {unknown[0]!r}; there are {', '.join(names)}")
         self.conv1 = ConvModule(
             stem_channels, 3, 2, norm=norm, padding=padding, activation=stem_activation
         )
@@ -95,7 +105,7 @@ class MobileNetV3(Composite):
         x = self.conv1(x, training=training)
         for number in range(1, len(self.blocks) + 1):
             name = f"layer{number}"
-            maps[f"{name}.expand_conv"], x = getattr(self, name)(x, training=training)
+            maps[name + _EXPANDED], x = getattr(self, name)(x, training=training)
             maps[name] = x
         if self.last_channels:
             maps["conv2"] = self.conv2(x, training=training)

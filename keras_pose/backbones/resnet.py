@@ -85,6 +85,8 @@ class ResNet(Composite):
         self.depth = depth
         self.out_indices = tuple(out_indices)
         self.base_channels = base_channels
+        if not self.out_indices or not all(0 <= i <= 3 for i in self.out_indices):
+            raise ValueError(f"out_indices must lie in 0..3, got {self.out_indices}")
         block, counts = VARIANTS[depth]
         self.conv1 = Conv2D(base_channels, 7, 2, padding=3, use_bias=False)
         self.bn1 = BatchNormalization()

@@ -17,7 +17,7 @@ class HeatmapHead(Head):
         codec: a heatmap codec, e.g. `MSRAHeatmap`.
         loss_module: default `KeypointMSELoss()`.
         deconv_filters: widths of the transposed convolutions, each of which doubles the size.
-        deconv_kernels: their kernel sizes, 2 or 4.
+        deconv_kernels: their kernel sizes.
 
     Returns:
         `{"heatmaps": (B, h, w, K)}`.
@@ -44,7 +44,7 @@ class HeatmapHead(Head):
         self.deconv_layers = Stack()
         for filters, kernel in zip(self.deconv_filters, self.deconv_kernels, strict=True):
             self.deconv_layers.append(
-                Conv2DTranspose(filters, kernel, 2, padding=(kernel - 2) // 2, use_bias=False)
+                Conv2DTranspose(filters, kernel, 2, (kernel - 1) // 2, kernel % 2, use_bias=False)
             )
             self.deconv_layers.append(BatchNormalization())
             self.deconv_layers.append(keras.layers.ReLU())

@@ -20,6 +20,10 @@ def _hard_swish_float16(x):
 _FUNCTIONS = {
     None: None,
     "gelu": lambda x: ops.gelu(x, approximate=False),
+    # Keras' own functions of these names refuse the symbolic tensors that layers are built with.
+    "hard_silu": ops.hard_silu,
+    "hard_swish": ops.hard_silu,
+    "mish": lambda x: x * ops.tanh(ops.softplus(x)),
     "hard_sigmoid_float16": _hard_sigmoid_float16,
     "hard_swish_float16": _hard_swish_float16,
 }

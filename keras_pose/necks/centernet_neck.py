@@ -55,6 +55,12 @@ class CenterNetNeck(Composite):
         self.in_channels = tuple(in_channels)
         self.lateral_channels = tuple(lateral_channels)
         self.upsample_channels = tuple(upsample_channels)
+        levels = len(self.in_channels)
+        if not len(self.lateral_channels) == len(self.upsample_channels) == levels - 1:
+            raise ValueError(
+                "lateral_channels and upsample_channels must have one entry less than in_channels, "
+                f"got {self.lateral_channels}, {self.upsample_channels} and {self.in_channels}"
+            )
         self.laterals = Stack(
             [
                 Lateral(incoming, out)

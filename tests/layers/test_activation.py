@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -16,12 +17,15 @@ SIXTH = float(np.float16(1 / 6))
         ("relu6", np.clip(X, 0, 6)),
         ("silu", X / (1 + np.exp(-X))),
         ("hard_swish", X * np.clip(X + 3, 0, 6) / 6),
+        ("mish", X * np.tanh(np.log1p(np.exp(X)))),
         ("hard_sigmoid", np.clip(X + 3, 0, 6) / 6),
         ("hard_swish_float16", X * np.clip(X + 3, 0, 6) * SIXTH),
         ("hard_sigmoid_float16", np.clip(X + 3, 0, 6) * SIXTH),
     ],
 )
 def test_values(name, expected):
+    """Symbols are accepted too: layers are built with them."""
+    assert activation(name)(keras.KerasTensor((None, 3))).shape == (None, 3)
     actual = ops.convert_to_numpy(activation(name)(ops.convert_to_tensor(X)))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6)
 

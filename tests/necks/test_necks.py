@@ -1,0 +1,61 @@
+"""Every neck: a row each."""
+
+import pytest
+
+from keras_pose.necks import CenterNetNeck, SeparableFPN
+
+# The layer, its inputs' shapes and its outputs', fine to coarse.
+NECKS = {
+    "separable_fpn": (
+        lambda: SeparableFPN((6, 10, 10), (4, 6)),
+        [(8, 12, 3), (4, 6, 5), (2, 3, 7)],
+        [(8, 12, 4)],
+    ),
+    "centernet_neck": (
+        lambda: CenterNetNeck((4, 8, 12), (5, 6), (3, 2)),
+        [(8, 12, 4), (4, 6, 8), (2, 3, 12)],
+        [(8, 12, 8)],
+    ),
+}
+every_neck = pytest.mark.parametrize("name", NECKS)
+
+
+@every_neck
+def test_values(parts, name):
+    make, inputs, outputs = NECKS[name]
+    parts.check_values(make(), inputs, outputs)
+
+
+@every_neck
+def test_config(parts, name):
+    parts.check_config(NECKS[name][0](), NECKS[name][1])
+
+
+@every_neck
+def test_names(parts, name):
+    parts.check_names(NECKS[name][0](), NECKS[name][1])
+
+
+@every_neck
+def test_saving(parts, name, tmp_path):
+    parts.check_saving(NECKS[name][0](), NECKS[name][1], tmp_path / "a.weights.h5")
+
+
+@every_neck
+def test_half_precision(parts, name):
+    parts.check_half_precision(NECKS[name][0], NECKS[name][1], "float16")
+
+
+@every_neck
+def test_training(parts, name):
+    parts.check_training(NECKS[name][0](), NECKS[name][1])
+
+
+def test_a_pyramid_needs_one_smoothing_less_than_levels():
+    with pytest.raises(ValueError, match="one entry less than lateral_channels"):
+        SeparableFPN((8, 8), (8, 8))
+
+
+def test_the_centernet_neck_needs_one_lateral_less_than_levels():
+    with pytest.raises(ValueError, match="lateral_channels and upsample_channels must"):
+        CenterNetNeck((4, 8, 12), (5, 6, 7), (3, 2))
