@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_pose.cli.boxes import Boxes, BoxFile
-from keras_pose.cli.outputs import Outcome, write_picture
+from keras_pose.cli.outputs import Outcome, clear_people, write_picture
 from keras_pose.cli.sources import Source
 from keras_pose.images import read_image
 from keras_pose.predictor import PosePredictor
@@ -32,6 +32,7 @@ class PredictionJob:
         boxes: boxes of photos in place of the predictor's detector, or None.
         paths: where drawings go, by source; empty draws nothing.
         style: options of `PoseResult.draw`.
+        draw_threshold: people of less certain boxes are not drawn.
         max_frames: where videos stop, or None.
 
     Attributes:
@@ -45,12 +46,14 @@ class PredictionJob:
         boxes: BoxFile | None,
         paths: dict[Source, Path],
         style: dict[str, Any],
+        draw_threshold: float = 0.0,
         max_frames: int | None = None,
     ):
         self.predictor = predictor
         self.boxes = boxes
         self.paths = paths
         self.style = style
+        self.draw_threshold = draw_threshold
         self.max_frames = max_frames
         self.outcomes: list[Outcome] = []
         self.failures = 0
@@ -71,9 +74,12 @@ class PredictionJob:
                 for outcome, image in self._predict_group(group):
                     self.outcomes.append(outcome)
                     if outcome.source in self.paths:
-                        drawn = outcome.results[0].draw(image, **self.style)
+                        drawn = self._draw(outcome.results[0], image)
                         write_picture(self.paths[outcome.source], drawn)
                 bar.update(len(group))
+
+    def _draw(self, result: PoseResult, image: np.ndarray) -> np.ndarray:
+        return clear_people(result, self.draw_threshold).draw(image, **self.style)
 
     def _predict_group(self, group: list[Source]) -> list[tuple[Outcome, np.ndarray]]:
         """Predicts photos together; one that cannot be used is reported and left out."""
@@ -141,7 +147,7 @@ class PredictionJob:
             try:
                 for frame, result in self._timed_frames(video, outcome):
                     if writer:
-                        writer.write(result.draw(frame, **self.style))
+                        writer.write(self._draw(result, frame))
                     bar.update()
             except ValueError as error:  # what was read before it is kept
                 self._fail(source, error)

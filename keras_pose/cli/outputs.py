@@ -103,11 +103,17 @@ def write_json(path: Path, document: Any) -> None:
         partial.write_text(json.dumps(document), "utf-8")
 
 
-def table(outcomes: list[Outcome]) -> str:
+def clear_people(result: PoseResult, threshold: float) -> PoseResult:
+    """The people of whose boxes the detector is at least so sure; all where nobody scored them."""
+    return result if result.box_scores is None else result[result.box_scores >= threshold]
+
+
+def table(outcomes: list[Outcome], threshold: float = 0.0) -> str:
     """Lines of file, people, mean keypoint score and milliseconds; per frame for videos."""
     rows = [("file", "people", "score", "ms")]
     for outcome in outcomes:
-        results, name = outcome.results, outcome.source.name
+        results = [clear_people(result, threshold) for result in outcome.results]
+        name = outcome.source.name
         scores = [result.scores.ravel() for result in results if len(result)]
         people = sum(len(result) for result in results)
         if outcome.source.is_video:

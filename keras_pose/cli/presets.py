@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import textwrap
 from typing import Any
 
 
@@ -56,4 +57,10 @@ def _metric(facts: dict[str, Any]) -> str | None:
     metric = facts.get("metric") or facts.get("metrics")
     if not isinstance(metric, list):
         return metric
-    return "; ".join(f"{one['name']} {one['value']} ({one['protocol']})" for one in metric)
+    shown = [f"{one['name']} {one['value']}\n{one['protocol']}" for one in metric]
+    # Under the column of values, with the protocol below each figure.
+    return textwrap.indent("\n".join(map(_wrapped, shown)), " " * 16).lstrip()
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join("\n".join(textwrap.wrap(line, 80)) for line in text.splitlines())

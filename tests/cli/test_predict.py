@@ -72,8 +72,9 @@ def test_real_models_find_the_people_of_the_samples(tmp_path, capsys):
     assert cv2.imread(str(tmp_path / "park_pose.png")).shape == (640, 720, 3)
     assert (tmp_path / "walk_pose.mp4").stat().st_size > 1000
     rows = json.loads((tmp_path / "poses.json").read_text())
-    assert [row["image_id"] for row in rows] == [1, 1, 2, 3, 3, 4, 4]
-    head = np.array(rows[2]["keypoints"]).reshape(17, 3)[0]
+    sure = [row for row in rows if row["score"] > 0.2]
+    assert [row["image_id"] for row in sure] == [1, 1, 2, 3, 3, 4, 4]
+    head = np.array(sure[2]["keypoints"]).reshape(17, 3)[0]
     np.testing.assert_allclose(head[:2], [303, 95], atol=12)  # the jumping man's nose
 
 
@@ -94,7 +95,7 @@ def test_images_json_reads_back_as_results(quick, tmp_path, clip):
     options = ["--json", str(path), "--json-format", "images"]
     assert main(["predict", JUMP, str(clip), *options]) == 0
     data = json.loads(path.read_text())
-    assert (data["estimator"], data["threshold"]) == ("movenet_lightning_coco", 0.3)
+    assert (data["estimator"], data["threshold"]) == ("movenet_lightning_coco", 0.1)
     assert [entry.get("frame") for entry in data["images"]] == [None, *range(10)]
     result = PoseResult.from_dict(data["images"][0], skeleton=data["skeleton"])
     assert (len(result), result.image_size) == (1, (660, 594))
@@ -354,3 +355,19 @@ def test_stopped_video_is_finished_up_to_there(monkeypatch, tmp_path, clip, caps
 
     with VideoReader(tmp_path / "out" / "clip_pose.mp4") as video:
         assert sum(1 for _ in video) == 8
+
+
+def test_doubtful_people_are_in_the_json_but_not_drawn_nor_counted(monkeypatch, tmp_path, capsys):
+    boxes, scores = [[0, 0, 100, 400], [300, 0, 500, 400]], [0.8, 0.2]
+    monkeypatch.setattr(
+        predict,
+        "_predictor",
+        lambda arguments: PosePredictor(Estimator(), lambda im: (boxes, scores)),
+    )
+    path = tmp_path / "poses.json"
+    assert main(["predict", JUMP, "--json", str(path), "--out", str(tmp_path)]) == 0
+    assert len(json.loads(path.read_text())) == 2
+    assert capsys.readouterr().out.splitlines()[1].split()[1] == "1"
+    photo, drawn = (cv2.imread(str(p)) for p in (JUMP, tmp_path / "jump_pose.png"))
+    assert (photo[:, :100] != drawn[:, :100]).any()
+    np.testing.assert_array_equal(photo[:, 310:490], drawn[:, 310:490])
