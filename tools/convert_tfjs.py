@@ -212,6 +212,14 @@ MODELS = {
             "610265158/mobilenetv3_centernet; redistributed by the MIT-licensed @vladmandic/human",
             "training_data": "COCO train2017",
             "paper": "https://arxiv.org/abs/1904.07850",
+            "metrics": [
+                {
+                    "name": "COCO box AP of people",
+                    "value": 0.358,
+                    "protocol": f"{_VAL}; boxes from score 0.1, NMS IoU 0.5, photos stretched to "
+                    "512x512",
+                },
+            ],
         },
     ),
 }
