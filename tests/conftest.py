@@ -48,6 +48,12 @@ def _module(path: Path):
 
 
 @pytest.fixture(scope="session")
+def parity():
+    """The tool that compares whole models with reference values."""
+    return _module(ROOT / "tools/parity.py")
+
+
+@pytest.fixture(scope="session")
 def backend() -> str:
     """Name of the Keras backend under test."""
     import keras

@@ -1,12 +1,8 @@
 """SimpleBaseline ResNet-50 against the reference: every stage from pixels to statistics."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 CONFIG = "td-hm_res50_8xb64-210e_coco-256x192"
-TOOL = Path(__file__).resolve().parent.parent / "tools/parity.py"
 
 pytestmark = pytest.mark.parity
 
@@ -35,10 +31,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def differences(golden):
-    spec = importlib.util.spec_from_file_location("parity", TOOL)
-    parity = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(parity)
+def differences(golden, parity):
     case = parity.Case(golden, CONFIG)
     return {found.name: found for found in case.differences(case.estimator())}
 

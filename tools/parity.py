@@ -23,7 +23,18 @@ import keras_pose
 from keras_pose.layers.naming import named_variables, state_dict
 
 GOLDEN = Path(__file__).resolve().parent.parent.parent / "shared/golden"
-CONFIGS = ("td-hm_res50_8xb64-210e_coco-256x192",)
+# Those that `from_mmpose` can build.
+CONFIGS = (
+    "td-hm_res50_8xb64-210e_coco-256x192",
+    "td-hm_res101_8xb64-210e_coco-256x192",
+    "td-hm_res101_8xb64-210e_crowdpose-320x256",
+    "td-hm_res152_8xb32-210e_coco-256x192",
+    "td-hm_res50-2deconv_8xb64-40e_jhmdb-sub1-256x256",
+    "td-hm_res50_8xb64-100e_freihand2d-224x224",
+    "td-hm_res50_8xb64-210e_locust-160x160",
+    "td-hm_res50_8xb64-210e_mpii-256x256",
+    "td-hm_mobilenetv2_8xb64-210e_coco-256x192",
+)
 
 
 @dataclass
@@ -59,14 +70,21 @@ class Case:
 
     def estimator(self) -> keras_pose.TopdownEstimator:
         """The model with the reference's weights."""
-        return keras_pose.from_mmpose(self.entry["model"], self.state)
+        flips = self.entry["flip_indices"]
+        skeleton = keras_pose.Skeleton(
+            self.entry["dataset"],
+            [f"keypoint{i}" for i in range(len(flips))],
+            swaps=[(i, flip) for i, flip in enumerate(flips) if i < flip],
+        )
+        return keras_pose.from_mmpose(self.entry["model"], self.state, skeleton)
 
     def differences(self, estimator) -> Iterator[Difference]:
         """Every check of one model; the last ones train it for a step."""
         yield from self._inference(estimator)
         yield from self._keypoints(estimator)
         yield from self._targets(estimator)
-        yield from self._training(estimator)
+        if self.entry.get("train_mode"):
+            yield from self._training(estimator)
 
     def _compare(self, name, actual, limit) -> Difference:
         found = self.goldens.compare(self.arrays, name, actual)
@@ -76,21 +94,21 @@ class Case:
         return max(1e-4, 20 * self.entry["f32_err"].get(name, 0.0))
 
     def _inference(self, estimator):
-        stages = Stages(estimator).predict_on_batch(self.images)
-        yield self._compare("inputs", channels_first(stages["inputs"]), 1e-6)
-        for i, features in enumerate(stages["backbone"]):
+        stages = Stages(estimator)
+        plain = stages.predict_on_batch(self.images)
+        yield self._compare("inputs", channels_first(plain["inputs"]), 1e-6)
+        for i, features in enumerate(plain["backbone"]):
             name = f"backbone.{i}"
             yield self._compare(name, channels_first(features), self._limit(name))
-        outputs = stages["head"]
-        yield from self._head(outputs, "head", self._limit)
-        labels = {key: ops.convert_to_tensor(value) for key, value in self._labels().items()}
-        outputs = {key: ops.convert_to_tensor(value) for key, value in outputs.items()}
+        yield from self._head(plain["head"], "head", self._limit)
+        labels, outputs = _tensors(self._labels()), _tensors(plain["head"])
         yield from self._loss(estimator, labels, outputs, self.entry["loss"], "loss", 1e-4)
         if "flip_heatmaps" in self.arrays:
-            merged = estimator.inference(flip_test=True, decode=False).predict_on_batch(self.images)
-            yield self._compare(
-                "flip_heatmaps", channels_first(merged["heatmaps"]), self._limit("flip_heatmaps")
-            )
+            mirrored = stages.predict_on_batch(self.images[:, :, ::-1])["head"]
+            flipped = estimator.head.codec.flip(_tensors(mirrored), estimator.skeleton.flip_indices)
+            merged = (outputs["heatmaps"] + flipped["heatmaps"]) / 2
+            merged = channels_first(ops.convert_to_numpy(merged))
+            yield self._compare("flip_heatmaps", merged, self._limit("flip_heatmaps"))
 
     def _head(self, outputs, prefix, limit):
         values = list(outputs.values())
@@ -119,7 +137,7 @@ class Case:
         }
 
     def _targets(self, estimator):
-        labels = {key: ops.convert_to_tensor(value) for key, value in self._labels().items()}
+        labels = _tensors(self._labels())
         targets = estimator.head.codec.encode(labels)
         heatmaps = channels_first(ops.convert_to_numpy(targets["heatmaps"]))
         worst = np.abs(heatmaps - self.arrays["target.heatmaps"]).max()
@@ -141,7 +159,7 @@ class Case:
         outputs = Stages(estimator).train_pass(self.images)["head"]
         arrays = {key: ops.convert_to_numpy(value) for key, value in outputs.items()}
         yield from self._head(arrays, "train.head", lambda _: 2e-3)
-        labels = {key: ops.convert_to_tensor(value) for key, value in self._labels().items()}
+        labels = _tensors(self._labels())
         expected = self.entry["train_mode"]
         yield from self._loss(estimator, labels, outputs, expected["loss"], "train.loss", 1e-5)
         after, owners = state_dict(estimator), named_variables(estimator)
@@ -187,6 +205,10 @@ class Stages(keras.Model):
         for variable, value in zip(self.non_trainable_variables, fixed, strict=True):
             variable.assign(value)
         return outputs
+
+
+def _tensors(arrays: dict) -> dict:
+    return {key: ops.convert_to_tensor(value) for key, value in arrays.items()}
 
 
 def channels_first(value) -> np.ndarray:
