@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_pose.geometry import xyxy_to_xywh
+from keras_pose.images import read_image
 from keras_pose.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -255,11 +257,12 @@ class PoseResult:
             raise ValueError(f"every pose needs {sorted(missing)}")
         return cls(skeleton=skeleton, image_size=data.get("image_size"), **arrays)
 
-    def draw(self, image: np.ndarray, **style: Any) -> np.ndarray:
+    def draw(self, image: np.ndarray | str | PathLike, **style: Any) -> np.ndarray:
         """Draws the poses on a copy of the image.
 
         Args:
-            image: the picture that the poses belong to, RGB, as `keras_pose.images.as_rgb` takes.
+            image: the picture that the poses belong to: RGB, as `keras_pose.images.as_rgb` takes,
+                or the path of a file.
             **style: see `keras_pose.visualization.draw_poses`. Boxes are drawn if
                 `show_boxes=True`; tracked poses are labelled with their number unless `labels` says
                 otherwise.
@@ -269,6 +272,7 @@ class PoseResult:
         """
         from keras_pose.visualization import draw_poses
 
+        image = read_image(image) if isinstance(image, str | PathLike) else image
         style = {"show_boxes": False, "instance_ids": self.track_ids} | style
         if self.track_ids is not None:
             style.setdefault("labels", [f"#{i}" if i >= 0 else "" for i in self.track_ids])
