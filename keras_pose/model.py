@@ -73,10 +73,24 @@ class ImageModel(PresetMixin, keras.Model):
         if self.built:
             return
         width, height = self.input_size
-        self.call(symbolic((None, height, width, 3), "uint8"))
+        self._check_outputs(self.call(symbolic((None, height, width, 3), "uint8")))
         self.built = True
 
+    def _check_outputs(self, outputs):
+        """For subclasses: whether the raw outputs are what the codec expects."""
+
+    def _check_size(self, images):
+        """Refuses batches of another size, which some codecs would decode as more images."""
+        width, height = self.input_size
+        shape = tuple(images.shape)
+        if len(shape) != 4 or any(
+            have not in (None, want)
+            for have, want in zip(shape[1:], (height, width, 3), strict=True)
+        ):
+            raise ValueError(f"images must be (B, {height}, {width}, 3), got shape {shape}")
+
     def call(self, images, training=None):
+        self._check_size(images)
         x = self.backbone(self.preprocess(images), training=training)
         x = list(x.values()) if isinstance(x, dict) else x
         x = list(x) if isinstance(x, list | tuple) else [x]
@@ -100,12 +114,15 @@ class ImageModel(PresetMixin, keras.Model):
             batch_size, verbose, steps, callbacks: as in `keras.Model.predict`.
             **options: `flip_test=True` averages with the mirrored images.
         """
+        if isinstance(x, np.ndarray):
+            self._check_size(x)
         return self.inference(**options).predict(
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )
 
     def predict_on_batch(self, x, **options):
         """Decoded outputs of one batch in input pixels; see `predict`."""
+        self._check_size(x)
         return self.inference(**options).predict_on_batch(x)
 
     def predict_padded(self, images: np.ndarray, batch_size: int = 16, **options) -> dict:

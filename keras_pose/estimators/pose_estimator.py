@@ -46,6 +46,17 @@ class PoseEstimator(ImageModel):
                 callback.mode = _direction(callback.monitor, callbacks) or "auto"
         return super().fit(*args, callbacks=callbacks, **kwargs)
 
+    def _check_outputs(self, outputs):
+        codec = self.head.codec
+        sizes = {"input_size": self.input_size}
+        if "heatmaps" in outputs:
+            sizes["heatmap_size"] = tuple(outputs["heatmaps"].shape[2:0:-1])
+        for name, size in sizes.items():
+            if tuple(getattr(codec, name, size)) != size:
+                raise ValueError(
+                    f"the codec's {name} is {getattr(codec, name)}, the estimator's is {size}"
+                )
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The head's loss of the labels `y`, which its codec encodes here, on the device.
 
