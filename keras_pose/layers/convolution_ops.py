@@ -20,21 +20,16 @@ def _padded(layer, x):
 
 
 def convolve(layer, x):
-    x, padding = _padded(layer, x)
-    x = ops.conv(
-        x,
-        layer.kernel,
-        strides=layer.strides,
-        padding=padding,
-        data_format="channels_last",
-        dilation_rate=layer.dilation_rate,
-    )
-    return x if layer.bias is None else ops.add(x, layer.bias)
+    return _convolved(layer, x, ops.conv)
 
 
 def convolve_depthwise(layer, x):
+    return _convolved(layer, x, ops.depthwise_conv)
+
+
+def _convolved(layer, x, operation):
     x, padding = _padded(layer, x)
-    x = ops.depthwise_conv(
+    x = operation(
         x,
         layer.kernel,
         strides=layer.strides,
@@ -42,6 +37,10 @@ def convolve_depthwise(layer, x):
         data_format="channels_last",
         dilation_rate=layer.dilation_rate,
     )
+    return _with_bias(layer, x)
+
+
+def _with_bias(layer, x):
     return x if layer.bias is None else ops.add(x, layer.bias)
 
 
@@ -67,4 +66,4 @@ def convolve_transposed(layer, x):
         if below or right:
             x = ops.pad(x, ((0, 0), (0, below), (0, right), (0, 0)))
         x = x[:, rows : rows + height, columns : columns + width]
-    return x if layer.bias is None else ops.add(x, layer.bias)
+    return _with_bias(layer, x)
