@@ -132,6 +132,8 @@ class ImageModel(PresetMixin, keras.Model):
             images: `(M, H, W, 3)` uint8.
             batch_size: int, the largest batch.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         parts = []
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]

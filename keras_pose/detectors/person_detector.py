@@ -74,7 +74,7 @@ class PersonDetector(ImageModel):
             threshold: float in 0..1, the least score.
             iou_threshold: float in 0..1; of two boxes of a class that overlap more the weaker is
                 dropped.
-            classes: names of the classes to keep, None for all.
+            classes: name or names of the classes to keep, None for all.
             batch_size: int, most photos per batch.
 
         Returns:
@@ -82,8 +82,10 @@ class PersonDetector(ImageModel):
         """
         several = isinstance(images, list | tuple)
         photos = [
-            read_image(image) if isinstance(image, str | Path) else as_rgb(image, "images")
-            for image in (images if several else [images])
+            read_image(image)
+            if isinstance(image, str | Path)
+            else as_rgb(image, f"images[{i}]" if several else "images")
+            for i, image in enumerate(images if several else [images])
         ]
         wanted = self._class_indices(classes)
         if not photos:
@@ -106,6 +108,7 @@ class PersonDetector(ImageModel):
     def _class_indices(self, classes) -> np.ndarray:
         if classes is None:
             return np.arange(len(self.class_names))
+        classes = [classes] if isinstance(classes, str) else classes
         unknown = [name for name in classes if name not in self.class_names]
         if unknown:
             raise ValueError(

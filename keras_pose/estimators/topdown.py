@@ -85,33 +85,35 @@ class TopdownEstimator(PoseEstimator):
             ValueError: if an image cannot be read or boxes are not valid.
         """
         if isinstance(images, list | tuple):
-            names = [f"images[{i}]" for i in range(len(images))]
+            places = [f"[{i}]" for i in range(len(images))]
             return self._predict_list(
                 images,
                 [None] * len(images) if boxes is None else boxes,
                 [None] * len(images) if box_scores is None else box_scores,
-                names,
+                places,
                 flip_test,
                 batch_size,
             )
-        one = self._predict_list([images], [boxes], [box_scores], ["images"], flip_test, batch_size)
+        one = self._predict_list([images], [boxes], [box_scores], [""], flip_test, batch_size)
         return one[0]
 
     def _predict_list(
-        self, images, boxes, box_scores, names: Sequence[str], flip_test, batch_size
+        self, images, boxes, box_scores, places: Sequence[str], flip_test, batch_size
     ) -> list[PoseResult]:
-        if len(boxes) != len(images):
-            raise ValueError(
-                f"boxes must be a list with one entry per image, got {len(boxes)} for "
-                f"{len(images)} images"
-            )
+        for name, values in (("boxes", boxes), ("box_scores", box_scores)):
+            if len(values) != len(images):
+                raise ValueError(
+                    f"{name} must be a list with one entry per image, got {len(values)} for "
+                    f"{len(images)} images"
+                )
         crops, affines, all_boxes, sizes = [], [], [], []
-        for image, one, name in zip(images, boxes, names, strict=True):
-            image = read_image(image) if isinstance(image, str | Path) else as_rgb(image, name)
+        for image, one, place in zip(images, boxes, places, strict=True):
+            is_path = isinstance(image, str | Path)
+            image = read_image(image) if is_path else as_rgb(image, f"images{place}")
             height, width = image.shape[:2]
             whole = one is None
             one = [[0, 0, width, height]] if whole else one
-            one = validate_boxes(one, "boxes", image_size=(width, height))
+            one = validate_boxes(one, f"boxes{place}", image_size=(width, height))
             affine = crop_affine(
                 one, self.input_size, padding=1.0 if whole else self.box_padding, udp=self.udp
             )
