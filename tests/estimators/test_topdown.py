@@ -1,6 +1,7 @@
 """Photos in, poses in image pixels out."""
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ BOXES = [[10, 5, 60, 80], [0, 0, 20, 30], [-20, 40, 50, 200]]
 
 @pytest.fixture(scope="module")
 def estimator():
+    keras.utils.set_random_seed(0)
     head = HeatmapHead(3, MSRAHeatmap(SIZE, (8, 12), 1.0), None, (), ())
     estimator = keras_pose.TopdownEstimator(
         ResNet(18, out_indices=(0,), base_channels=4),
@@ -64,13 +66,6 @@ def test_poses_are_in_image_pixels(estimator, photo):
     decoded = estimator.predict_on_batch(crop[None])["keypoints"][0, 0]
     expected = decoded @ affine[0, :, :2].T + affine[0, :, 2]
     np.testing.assert_allclose(result.keypoints[0], expected, rtol=0, atol=1e-3)
-
-
-def test_a_larger_photo_moves_the_poses_with_it(estimator, photo):
-    double = photo.repeat(2, axis=0).repeat(2, axis=1)
-    small = estimator.predict_poses(photo, BOXES[:1])
-    large = estimator.predict_poses(double, 2 * np.array(BOXES[:1]))
-    assert np.abs(large.keypoints / 2 - small.keypoints).max() < 6
 
 
 def test_a_path_an_array_and_a_list_give_the_same(estimator, photo, path):
@@ -227,6 +222,16 @@ PEOPLE = [
     ("park.jpg", (412, 332, 587, 601), (465, 335, 515, 390)),
     ("park.jpg", (85, 63, 165, 301), (105, 68, 142, 108)),
 ]
+
+
+def test_a_larger_photo_moves_the_poses_with_it(movenet):
+    name, box, _ = PEOPLE[0]
+    photo = cv2.imread(str(SAMPLES / name))
+    large = cv2.resize(photo, None, fx=2, fy=2)
+    small = movenet.predict_poses(photo, [box])
+    large = movenet.predict_poses(large, 2 * np.float32([box]))
+    # Four pixels are one of the network's input.
+    assert np.abs(large.keypoints / 2 - small.keypoints)[small.scores > 0.4].max() < 4
 
 
 @pytest.mark.parametrize(("name", "box", "head"), PEOPLE)
