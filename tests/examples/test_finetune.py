@@ -1,0 +1,119 @@
+"""The example runs from a COCO file to a tuned preset, on drawn shapes."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+import keras_pose
+from keras_pose.backbones import ResNet
+from keras_pose.codecs import MoveNetCodec
+from keras_pose.heads import MoveNetHead
+
+SCRIPT = Path(__file__).resolve().parents[2] / "examples/finetune_movenet.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("finetune_movenet", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small_preset(tmp_path):
+    """A network of MoveNet's kind that is quickly compiled, for one keypoint named dot."""
+    head = MoveNetHead(1, MoveNetCodec((64, 64), (16, 16)), hidden=8)
+    estimator = keras_pose.TopdownEstimator(
+        ResNet(18, out_indices=(0,), base_channels=8),
+        head,
+        skeleton=keras_pose.Skeleton("dot", ["dot"]),
+        input_size=(64, 64),
+    )
+    return str(estimator.save_to_preset(tmp_path / "small"))
+
+
+@pytest.fixture
+def arrows(tmp_path, small_preset):
+    """Arguments for eight pictures of arrows whose head, left and right end are the keypoints."""
+    random = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(8):
+        centre = random.uniform(60, 100, 2)
+        points = centre + np.array([[0, -30], [-20, 20], [20, 20]])
+        picture = np.full((160, 160, 3), 40, np.uint8)
+        cv2.fillPoly(picture, [points.round().astype(np.int32)], (60, 200, 220))
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        images.append({"id": number, "file_name": f"{number}.png", "width": 160, "height": 160})
+        annotations.append(
+            {
+                "id": number + 1,
+                "image_id": number,
+                "category_id": 1,
+                "bbox": [*(centre - [30, 40]).tolist(), 60, 70],
+                "keypoints": np.column_stack([points, [2, 2, 2]]).ravel().tolist(),
+            }
+        )
+    names = ["tip", "left_end", "right_end"]
+    categories = [{"id": 1, "name": "arrow", "keypoints": names, "skeleton": [[1, 2], [1, 3]]}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    file = tmp_path / "arrows.json"
+    file.write_text(json.dumps(content))
+    source = ["--annotations", f"{file}", "--val", f"{file}", "--images", f"{tmp_path}"]
+    return [*source, "--preset", small_preset]
+
+
+def test_the_example_tunes_judges_and_saves(script, arrows, tmp_path, capsys):
+    out = tmp_path / "tuned"
+    options = ["--epochs", "1", "--batch-size", "4", "--whole-images", "--no-export"]
+    results = script.main([*arrows, "--out", f"{out}", *options])
+    assert list(results) == [
+        f"{when}, {boxes}" for when in ("before", "after") for boxes in ("boxes given", "no boxes")
+    ]
+    assert all(np.isfinite(result["error_px"]) for result in results.values())
+    assert "boxes: none; the whole image" in capsys.readouterr().out
+    assert json.loads((out / "results.json").read_text()).keys() == results.keys()
+    tuned = keras_pose.TopdownEstimator.from_preset(out)
+    assert tuned.skeleton.keypoints == ("tip", "left_end", "right_end")
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="other backends write LiteRT in a child process, which tests/artifacts covers",
+)
+def test_the_example_writes_a_litert_file(script, arrows, tmp_path, capsys):
+    out = tmp_path / "tuned"
+    script.main([*arrows, "--out", f"{out}", "--epochs", "1", "--batch-size", "8"])
+    assert (out / "movenet.tflite").is_file()
+    assert "movenet.tflite (litert): good" in capsys.readouterr().out
+
+
+def test_whole_images_double_the_objects(script, arrows, tmp_path):
+    data = keras_pose.KeypointDataset.from_coco(arrows[1], tmp_path)
+    doubled = script.with_whole_images(data)
+    assert len(doubled) == 16
+    np.testing.assert_array_equal(doubled.boxes[8:], [[0, 0, 160, 160]] * 8)
+    np.testing.assert_array_equal(doubled.keypoints[:8], doubled.keypoints[8:])
+
+
+def test_boxes_around_poses_are_like_the_annotated_ones(script, arrows, tmp_path):
+    data = keras_pose.KeypointDataset.from_coco(arrows[1], tmp_path)
+    margin = script.box_margin(data)  # 70 pixels around 50
+    assert margin == pytest.approx(0.2, abs=1e-3)
+    boxes = script.box_around(data.keypoints, margin, (160, 160))
+    assert (boxes[:, 3] - boxes[:, 1]) == pytest.approx(72, abs=0.1)
+
+
+def test_poses_of_one_point_still_get_a_box(script):
+    for place in (-500.0, 0.0, 159.0, 900.0):
+        box = script.box_around(np.full((1, 3, 2), place), 0.2, (160, 160))[0]
+        assert (box[2:] - box[:2]).min() >= 1
+        assert box.min() >= 0
+        assert box.max() <= 159
