@@ -27,7 +27,9 @@ def read_state_dict(source: Mapping | str | Path) -> dict[str, np.ndarray]:
 
 def _array(name: str, value) -> np.ndarray:
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        # NumPy has no bfloat16; float32 holds each of its numbers.
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     if not isinstance(value, np.ndarray | np.generic):
         raise ValueError(f"{name} is not an array but a {type(value).__name__}")
     return np.asarray(value)
@@ -36,13 +38,21 @@ def _array(name: str, value) -> np.ndarray:
 def _read_file(path: Path) -> Mapping:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
-    readers = {".pth": _read_torch, ".pt": _read_torch, ".safetensors": _read_safetensors}
-    if path.suffix == ".npz":
-        with np.load(path) as arrays:
-            return dict(arrays)
-    if path.suffix not in readers:
+    if path.suffix not in _READERS:
         raise ValueError(f"{path} is not a .pth, .pt, .safetensors or .npz file")
-    return readers[path.suffix](path)
+    try:
+        return _READERS[path.suffix](path)
+    except ImportError:
+        raise
+    except Exception as error:
+        # Each library has its own kinds of errors for what is damaged or needs unpickling.
+        first = str(error).split("\n")[0]
+        raise ValueError(f"{path} is not a checkpoint that can be read safely: {first}") from None
+
+
+def _read_npz(path: Path) -> Mapping:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _read_torch(path: Path) -> Mapping:
@@ -50,11 +60,7 @@ def _read_torch(path: Path) -> Mapping:
         import torch
     except ImportError:
         raise ImportError(f"{path.name} needs PyTorch: pip install keras-pose[torch]") from None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        first = str(error).split("\n")[0]
-        raise ValueError(f"{path} is not a checkpoint that can be read safely: {first}") from None
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _read_safetensors(path: Path) -> Mapping:
@@ -63,3 +69,11 @@ def _read_safetensors(path: Path) -> Mapping:
     except ImportError:
         raise ImportError(f"{path.name} needs safetensors: pip install keras-pose[hub]") from None
     return load_file(path)
+
+
+_READERS = {
+    ".npz": _read_npz,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".safetensors": _read_safetensors,
+}

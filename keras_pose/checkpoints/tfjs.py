@@ -23,7 +23,7 @@ def read_tfjs(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         manifest = json.loads(path.read_text("utf-8"))["weightsManifest"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a TensorFlow.js graph model: {error}") from None
     arrays = {}
     for group in manifest:
@@ -33,9 +33,9 @@ def read_tfjs(path: str | Path) -> dict[str, np.ndarray]:
             stored = entry.get("quantization", {}).get("dtype", entry["dtype"])
             dtype = np.dtype(stored)
             count = int(np.prod(entry["shape"], dtype=np.int64))
-            value = np.frombuffer(data[position : position + count * dtype.itemsize], dtype)
-            if value.size != count:
+            if position + count * dtype.itemsize > len(data):
                 raise ValueError(f"{path}: the weights end in the middle of {entry['name']}")
+            value = np.frombuffer(data, dtype, count, position)
             arrays[entry["name"]] = value.reshape(entry["shape"])
             position += count * dtype.itemsize
         if position != len(data):
