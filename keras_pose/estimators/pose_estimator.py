@@ -62,16 +62,15 @@ class PoseEstimator(ImageModel):
 
         Args:
             y: labels of a batch, see `Codec.encode`; `affine`, `ids` and others are not read.
+                Keypoints that are not visible may be anything, NaN too.
             y_pred: the raw outputs.
         """
-        if not isinstance(y, dict):
+        if sample_weight is not None:
             raise ValueError(
-                "training needs labels as a dict with keypoints (B, N, K, 2) in input pixels and "
-                f"visible (B, N, K), got {type(y).__name__}"
+                "sample_weight is not read: put weights (B, N, K) into the labels instead"
             )
         codec = self.head.codec
-        keys = [key for key in (*codec.label_keys, "weights") if key in y]
-        labels = {key: ops.cast(ops.convert_to_tensor(y[key]), "float32") for key in keys}
+        labels = self._checked_labels(y)
         outputs = {key: ops.cast(value, "float32") for key, value in y_pred.items()}
         terms = self.head.loss_module(codec.encode(labels), outputs)
         # Vectors with one entry per sample: TensorFlow runs a step once more on an empty batch at
@@ -84,6 +83,29 @@ class PoseEstimator(ImageModel):
         for penalty in self.losses:
             loss = loss + penalty
         return loss / self._replicas()
+
+    def _checked_labels(self, y) -> dict:
+        """What the codec reads of the labels, as tensors."""
+        if not isinstance(y, dict):
+            raise ValueError(
+                "training needs labels as a dict with keypoints (B, N, K, 2) in input pixels and "
+                f"visible (B, N, K), got {type(y).__name__}"
+            )
+        wanted = self.head.codec.label_keys
+        missing = [key for key in wanted if key not in y]
+        if missing:
+            raise ValueError(f"the labels lack {missing[0]!r}; there are {', '.join(y)}")
+        keys = [*wanted, "weights"] if "weights" in y else wanted
+        labels = {key: ops.cast(ops.convert_to_tensor(y[key]), "float32") for key in keys}
+        count = self.skeleton.num_keypoints
+        for key, rest in (("keypoints", (count, 2)), ("visible", (count,)), ("weights", (count,))):
+            shape = tuple(labels[key].shape) if key in labels else (None, None, *rest)
+            if len(shape) != 2 + len(rest) or shape[2:] != rest:
+                expected = ", ".join(("B", "N", *map(str, rest)))
+                raise ValueError(f"labels: {key} must be ({expected}), got shape {shape}")
+        visible = labels["visible"][..., None] > 0
+        labels["keypoints"] = ops.where(visible, labels["keypoints"], 0.0)
+        return labels
 
     def _track_pck(self, labels, decoded):
         distance = ops.norm(decoded["keypoints"] - labels["keypoints"], axis=-1)
