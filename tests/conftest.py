@@ -7,7 +7,6 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,7 +88,6 @@ def parts():
 
 @pytest.fixture(autouse=True)
 def _seeded():
-    np.random.seed(0)
     import keras
 
     keras.utils.set_random_seed(0)

@@ -14,7 +14,8 @@ import numpy as np
 _TRAINING = {"init_cfg", "norm_cfg", "norm_eval", "frozen_stages", "with_cp", "pretrained", "type"}
 
 
-# type -> (our class, {their setting: ours}, {setting without meaning here: allowed values or None}).
+# type -> (our class, {their setting: ours}, {setting that means nothing here: allowed values}).
+# None allows any value.
 _TYPES = {
     "ResNet": (
         "ResNet",

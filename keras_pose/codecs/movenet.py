@@ -58,7 +58,7 @@ class MoveNetCodec(Codec):
         return ops.reshape(ops.cast(maps, "float32"), (-1, height * width, channels))
 
     def decode(self, outputs):
-        width, height = self.heatmap_size
+        width, _ = self.heatmap_size
         heat = ops.sigmoid(self._flat(outputs["heatmaps"], outputs["heatmaps"].shape[-1]))
         count = heat.shape[-1]
         # The person whose centre is likely and near the middle of the crop.

@@ -20,7 +20,7 @@ def from_mmpose(
 
     Args:
         model_config: the resolved `model` settings of an MMPose 1.x config, plain dicts.
-        state_dict: `{name: array}` in PyTorch's layouts, or a `.pth`, `.safetensors` or `.npz` file.
+        state_dict: `{name: array}` in PyTorch's layouts, or a `.pth`, `.safetensors` or `.npz`.
         skeleton: `Skeleton` or the name of one; its keypoints are the head's.
 
     Returns:

@@ -12,7 +12,7 @@ _skipping = ContextVar("keras_pose_skip_initialization", default=False)
 
 @contextmanager
 def skip_initialization():
-    """Inside this context new variables of `keras_pose.layers` are zeros, whatever their initialiser.
+    """New variables of `keras_pose.layers` are zeros in here, whatever their initialiser.
 
     Drawing 30 million random numbers that are overwritten a moment later costs JAX several
     seconds. The choice is no part of any layer's config.
