@@ -43,50 +43,49 @@ def random_inputs(inputs, batch=2):
 
 
 def check_values(layer, inputs, outputs):
-    """The values have the shapes that the symbols foretell, and are numbers."""
+    """The values have the shapes that the symbols foretell, and are numbers.
+
+    Inference leaves the statistics of normalisations alone.
+    """
     model = model_of(layer, inputs)
+    before = _statistics(layer)
     assert _map(lambda shape: (None, *shape), outputs) == _shapes(model.output)
     values = model.predict_on_batch(random_inputs(inputs))
     assert _map(lambda shape: (2, *shape), outputs) == _shapes(values)
     assert all(np.isfinite(value).all() for value in tree.flatten(values))
     assert all(value.std() > 0 for value in tree.flatten(values))
+    for old, new in zip(before, _statistics(layer), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
-def check_config(layer, inputs):
-    """A copy from the config has the same settings and the same weights' names and shapes."""
+def check_storing(layer, inputs, path):
+    """Config, names and files each give back the same layer.
+
+    A copy from the config has the same settings and weights of the same names and shapes. Every
+    weight has one name, under which it is read again exactly. A weights file at `path` holds every
+    variable once and gives it back exactly.
+    """
     config = serialized(layer)
-    copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
     assert config["registered_name"] == f"keras_pose>{type(layer).__name__}"
+    copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
     assert serialized(copy) == config
-    model_of(layer, inputs), model_of(copy, inputs)
-    shapes = [{k: v.shape for k, v in state_dict(each).items()} for each in (layer, copy)]
-    assert shapes[0] == shapes[1]
-
-
-def check_names(layer, inputs):
-    """Every weight has one name, under which it is read again exactly."""
-    model_of(layer, inputs)
+    model, other = model_of(layer, inputs), model_of(copy, inputs)
     arrays = state_dict(layer)
     assert len(arrays) == len(layer.weights)
-    load_state_dict(layer, {name: np.full_like(array, 0.5) for name, array in arrays.items()})
-    assert all((weight == 0.5).all() for weight in layer.get_weights())
-    load_state_dict(layer, arrays)
-    for name, array in state_dict(layer).items():
-        np.testing.assert_array_equal(array, arrays[name])
-
-
-def check_saving(layer, inputs, path):
-    """A weights file holds every variable once and gives it back exactly."""
-    model = model_of(layer, inputs)
+    load_state_dict(copy, arrays)
+    _check_equal(layer, copy)
     model.save_weights(path)
     stored = []
     with h5py.File(path) as file:
         file.visititems(lambda _, item: stored.append(item) if hasattr(item, "dtype") else None)
         assert len(stored) == len(layer.variables)
-    weights = layer.get_weights()
-    layer.set_weights([np.zeros_like(weight) for weight in weights])
-    model.load_weights(path)
-    for before, after in zip(weights, layer.get_weights(), strict=True):
+    copy.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    other.load_weights(path)
+    _check_equal(layer, copy)
+
+
+def _check_equal(first, second):
+    for before, after in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
 
@@ -105,28 +104,29 @@ def check_half_precision(make, inputs, dtype):
 
 
 def check_training(layer, inputs):
-    """Training moves the statistics of every normalisation, inference none."""
+    """Training moves the statistics of every normalisation."""
     model = model_of(layer, inputs)
-    values = random_inputs(inputs)
-    statistics = [v for v in layer.non_trainable_variables if v.name.startswith("moving")]
-    for training in (False, True):
-        before = [keras.ops.convert_to_numpy(v) for v in statistics]
-        _run(model, values, training)
-        after = [keras.ops.convert_to_numpy(v) for v in statistics]
-        moved = [np.abs(a - b).max() > 0 for a, b in zip(before, after, strict=True)]
-        assert all(moved) if training else not any(moved)
+    before = _statistics(layer)
+    _train(model, random_inputs(inputs))
+    for old, new in zip(before, _statistics(layer), strict=True):
+        assert np.abs(old - new).max() > 0
 
 
-def _run(model, values, training):
+def _statistics(layer):
+    variables = [v for v in layer.non_trainable_variables if v.name.startswith("moving")]
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def _train(model, values):
     if keras.backend.backend() != "jax":
-        model(values, training=training)
+        model(values, training=True)
         return
     import jax
 
     # As one program: one operation at a time JAX compiles for each shape.
     trained = [v.value for v in model.trainable_variables]
     fixed = [v.value for v in model.non_trainable_variables]
-    run = jax.jit(lambda *state: model.stateless_call(*state, training=training))
+    run = jax.jit(lambda *state: model.stateless_call(*state, training=True))
     _, fixed = run(trained, fixed, values)
     for variable, value in zip(model.non_trainable_variables, fixed, strict=True):
         variable.assign(value)

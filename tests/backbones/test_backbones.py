@@ -50,18 +50,8 @@ def test_values(parts, name):
 
 
 @every_backbone
-def test_config(parts, name):
-    parts.check_config(BACKBONES[name][0](), IMAGE)
-
-
-@every_backbone
-def test_names(parts, name):
-    parts.check_names(BACKBONES[name][0](), IMAGE)
-
-
-@every_backbone
-def test_saving(parts, name, tmp_path):
-    parts.check_saving(BACKBONES[name][0](), IMAGE, tmp_path / "a.weights.h5")
+def test_storing(parts, name, tmp_path):
+    parts.check_storing(BACKBONES[name][0](), IMAGE, tmp_path / "a.weights.h5")
 
 
 @every_backbone

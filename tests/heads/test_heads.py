@@ -52,18 +52,8 @@ def test_values(parts, name):
 
 
 @every_head
-def test_config(parts, name):
-    parts.check_config(HEADS[name][0](), HEADS[name][1])
-
-
-@every_head
-def test_names(parts, name):
-    parts.check_names(HEADS[name][0](), HEADS[name][1])
-
-
-@every_head
-def test_saving(parts, name, tmp_path):
-    parts.check_saving(HEADS[name][0](), HEADS[name][1], tmp_path / "a.weights.h5")
+def test_storing(parts, name, tmp_path):
+    parts.check_storing(HEADS[name][0](), HEADS[name][1], tmp_path / "a.weights.h5")
 
 
 @every_head

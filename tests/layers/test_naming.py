@@ -40,6 +40,11 @@ def _net(width=4):
     return net
 
 
+@pytest.fixture(scope="module")
+def net():
+    return _net()
+
+
 SHAPES = {
     "stem.0.weight": (4, 3, 3, 3),
     "stem.0.bias": (4,),
@@ -60,13 +65,12 @@ SHAPES = {
 }
 
 
-def test_names_and_layouts_are_pytorchs():
-    arrays = state_dict(_net())
+def test_names_and_layouts_are_pytorchs(net):
+    arrays = state_dict(net)
     assert {name: array.shape for name, array in arrays.items()} == SHAPES
 
 
-def test_kernels_are_transposed_not_reshaped():
-    net = _net()
+def test_kernels_are_transposed_not_reshaped(net):
     arrays = state_dict(net)
     kernel = keras.ops.convert_to_numpy(net.stem[0].kernel)
     assert arrays["stem.0.weight"][2, 1, 0, 2] == kernel[0, 2, 1, 2]
@@ -74,31 +78,34 @@ def test_kernels_are_transposed_not_reshaped():
     assert arrays["up.weight"][3, 4, 0, 1] == up[0, 1, 4, 3]
 
 
-def test_every_variable_has_one_name():
-    net = _net()
+def test_every_variable_has_one_name(net):
     named = named_variables(net)
     assert len(named) == len(net.weights)
     assert {id(variable) for _, variable in named.values()} == {id(v) for v in net.weights}
 
 
-def test_a_state_dict_is_loaded_again_exactly():
-    first, second = _net(), Net()
-    second.build((None, 4, 4, 3))
-    load_state_dict(second, {**state_dict(first), "stem.2.num_batches_tracked": np.array(7)})
-    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+def _forget(net):
+    net.set_weights([np.zeros_like(w) for w in net.get_weights()])
+
+
+def test_a_state_dict_is_loaded_again_exactly(net):
+    weights, arrays = net.get_weights(), state_dict(net)
+    _forget(net)
+    load_state_dict(net, {**arrays, "stem.2.num_batches_tracked": np.array(7)})
+    for a, b in zip(weights, net.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_variables_are_loaded_in_keras_layout():
-    first, second = _net(), Net()
-    second.build((None, 4, 4, 3))
+def test_variables_are_loaded_in_keras_layout(net):
+    weights = net.get_weights()
     arrays = {
         path: keras.ops.convert_to_numpy(variable)
-        for path, (_, variable) in named_variables(first).items()
+        for path, (_, variable) in named_variables(net).items()
     }
     assert arrays["stem.0.kernel"].shape == (3, 3, 3, 4)
-    load_variables(second, arrays)
-    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+    _forget(net)
+    load_variables(net, arrays)
+    for a, b in zip(weights, net.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -118,8 +125,7 @@ def test_variables_are_loaded_in_keras_layout():
         (lambda arrays: arrays.clear(), r"16 missing: .*, \.\.\."),
     ],
 )
-def test_what_does_not_fit_is_listed_and_nothing_is_changed(change, message):
-    net = _net()
+def test_what_does_not_fit_is_listed_and_nothing_is_changed(net, change, message):
     before = net.get_weights()
     arrays = {name: np.zeros_like(array) for name, array in state_dict(net).items()}
     change(arrays)
@@ -130,8 +136,8 @@ def test_what_does_not_fit_is_listed_and_nothing_is_changed(change, message):
         np.testing.assert_array_equal(a, b)
 
 
-def test_copying_keeps_what_fits_and_names_the_rest():
-    source, target = _net(4), _net(6)
+def test_copying_keeps_what_fits_and_names_the_rest(net):
+    source, target = net, _net(6)
     fresh = target.get_weights()
     left = copy_fitting_variables(source, target)
     assert set(named_variables(target)) - set(left) == {
@@ -158,8 +164,7 @@ def test_layers_of_functional_models_go_by_their_own_names():
     ]
 
 
-def test_a_variable_without_a_name_is_reported():
-    net = _net()
+def test_a_variable_without_a_name_is_reported(net):
     holder = keras.layers.Layer()
     holder._hidden = net.fc
     with pytest.raises(ValueError, match="belongs to a layer that no attribute of its parent"):

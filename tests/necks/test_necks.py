@@ -27,18 +27,8 @@ def test_values(parts, name):
 
 
 @every_neck
-def test_config(parts, name):
-    parts.check_config(NECKS[name][0](), NECKS[name][1])
-
-
-@every_neck
-def test_names(parts, name):
-    parts.check_names(NECKS[name][0](), NECKS[name][1])
-
-
-@every_neck
-def test_saving(parts, name, tmp_path):
-    parts.check_saving(NECKS[name][0](), NECKS[name][1], tmp_path / "a.weights.h5")
+def test_storing(parts, name, tmp_path):
+    parts.check_storing(NECKS[name][0](), NECKS[name][1], tmp_path / "a.weights.h5")
 
 
 @every_neck
