@@ -116,8 +116,8 @@ def test_shifting_in_flip_tests_is_a_setting_of_the_codec():
     ("path", "value", "message"),
     [
         ("type", "BottomupPoseEstimator", "only TopdownPoseEstimator models"),
-        ("backbone.type", "HRNet", "MMPose's HRNet has no counterpart yet; known are"),
-        ("backbone.style", "caffe", "ResNet with style='caffe' has no counterpart yet"),
+        ("backbone.type", "NoSuchNet", "MMPose's NoSuchNet has no counterpart here; known are"),
+        ("backbone.style", "caffe", "ResNet with style='caffe' has no counterpart here"),
         ("backbone.plugins", [], "ResNet has a setting 'plugins' that is not known here"),
         ("head.conv_out_channels", (8,), "HeatmapHead with conv_out_channels"),
         ("head.decoder.unbiased", True, "MSRAHeatmap with unbiased=True has no counterpart"),

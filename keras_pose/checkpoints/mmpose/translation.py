@@ -1,0 +1,127 @@
+"""MMPose's model configs as configs of this package's classes."""
+
+from collections.abc import Mapping
+
+from keras_pose.checkpoints.mmpose import backbones, codecs, heads, losses, necks
+from keras_pose.checkpoints.mmpose.types import Type
+
+TYPES: dict[str, Type] = {
+    **backbones.TYPES,
+    **necks.TYPES,
+    **heads.TYPES,
+    **codecs.TYPES,
+    **losses.TYPES,
+}
+# Settings that only concern training or initialisation in MMPose, or how its registries look up.
+_MEANINGLESS = {
+    "type",
+    "_scope_",
+    "init_cfg",
+    "norm_cfg",
+    "norm_eval",
+    "frozen_stages",
+    "with_cp",
+    "pretrained",
+}
+
+
+def translate_model(config: Mapping, skeleton, codec=None) -> dict:
+    """The Keras config of the estimator that an MMPose model config describes.
+
+    Args:
+        config: resolved `model` settings of an MMPose 1.x config (plain dicts).
+        skeleton: config of a `Skeleton`, for the keypoints that the head predicts.
+        codec: settings of the codec that makes the targets of training where they are not those
+            of the head's decoder; a list for heads that learn several levels of targets.
+
+    Returns:
+        A dict for `keras.saving.deserialize_keras_object`.
+
+    Raises:
+        ValueError: if the model uses a type or a setting that has no counterpart; it names it.
+    """
+    if config.get("type") != "TopdownPoseEstimator":
+        raise ValueError(
+            f"only TopdownPoseEstimator models can be translated, got {config.get('type')!r}"
+        )
+    translation = _Translation(config.get("test_cfg") or {})
+    head = dict(config["head"])
+    if isinstance(codec, list | tuple):
+        head["decoder"] = {"type": "MultilevelHeatmap", "codecs": list(codec)}
+    neck = config.get("neck")
+    return keras_config(
+        "TopdownEstimator",
+        {
+            "preprocess": _preprocess(config.get("data_preprocessor") or {}),
+            "backbone": translation(config["backbone"], "backbone"),
+            "neck": translation(neck, "neck") if neck else None,
+            "head": translation(head, "head"),
+            "skeleton": skeleton,
+            "input_size": list(_decoder(head)["input_size"]),
+        },
+    )
+
+
+def keras_config(name: str, settings: dict) -> dict:
+    """Keras' serialised form of one of our classes."""
+    return {
+        "module": None,
+        "class_name": name,
+        "registered_name": f"keras_pose>{name}",
+        "config": settings,
+    }
+
+
+def _decoder(head: Mapping) -> Mapping:
+    """The settings of a head's codec; heads around another head have that one's."""
+    decoder = head.get("decoder") or head["pose_cfg"]["decoder"]
+    return decoder["codecs"][-1] if "codecs" in decoder else decoder
+
+
+def _preprocess(config: Mapping) -> dict:
+    mean, std = config.get("mean") or [0.0] * 3, config.get("std") or [1.0] * 3
+    channels = "rgb" if config.get("bgr_to_rgb", False) else "bgr"
+    settings = {"mean": list(mean), "std": list(std), "channels": channels}
+    return keras_config("PixelNormalization", settings)
+
+
+class _Translation:
+    """Translates the parts of one model, whose `test_cfg` some of them read."""
+
+    def __init__(self, test: Mapping):
+        self._test = test
+
+    def __call__(self, config: Mapping, place: str) -> dict:
+        kind = str(config.get("type")).rpartition(".")[2]
+        if kind not in TYPES:
+            raise ValueError(
+                f"{place}: MMPose's {config.get('type')} has no counterpart here; known are "
+                f"{', '.join(sorted(TYPES))}"
+            )
+        row = TYPES[kind]
+        config = row.prepare(dict(config)) if row.prepare else config
+        settings = dict(row.fixed)
+        for key, value in config.items():
+            if key in row.settings:
+                settings[row.settings[key]] = self._value(value, f"{place}.{key}")
+            elif key in row.ignored:
+                allowed = row.ignored[key]
+                if allowed is not None and _plain(value) not in [_plain(a) for a in allowed]:
+                    raise ValueError(f"{place}: {kind} with {key}={value!r} has no counterpart here")
+            elif key not in _MEANINGLESS:
+                raise ValueError(f"{place}: {kind} has a setting {key!r} that is not known here")
+        for key, (ours, silent) in row.test.items():
+            value = self._test.get(key)
+            settings[ours] = silent if value is None else value
+        return keras_config(row.name, settings)
+
+    def _value(self, value, place):
+        if isinstance(value, Mapping) and "type" in value:
+            return self(value, place)
+        if isinstance(value, list | tuple):
+            return [self._value(item, f"{place}[{i}]") for i, item in enumerate(value)]
+        return value
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
