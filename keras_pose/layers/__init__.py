@@ -6,4 +6,5 @@ from keras_pose.layers.conv_module import ConvModule, SeparableConvModule, Squee
 from keras_pose.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D
 from keras_pose.layers.initialization import LazyInitialization, skip_initialization
 from keras_pose.layers.normalization import BatchNormalization, PixelNormalization
-from keras_pose.layers.resize import upsample
+from keras_pose.layers.pooling import average_pool, max_pool
+from keras_pose.layers.resize import adaptive_average_pool, resize, upsample
