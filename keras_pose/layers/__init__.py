@@ -4,7 +4,13 @@ from keras_pose.layers.activation import activation
 from keras_pose.layers.composite import Composite, Stack, component, serialized, symbolic
 from keras_pose.layers.conv_module import ConvModule, SeparableConvModule, SqueezeExcite
 from keras_pose.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D
+from keras_pose.layers.dense import Dense
+from keras_pose.layers.drop_path import DropPath, drop_path_rates
 from keras_pose.layers.initialization import LazyInitialization, skip_initialization
-from keras_pose.layers.normalization import BatchNormalization, PixelNormalization
+from keras_pose.layers.normalization import (
+    BatchNormalization,
+    LayerNormalization,
+    PixelNormalization,
+)
 from keras_pose.layers.pooling import average_pool, max_pool
 from keras_pose.layers.resize import adaptive_average_pool, resize, upsample

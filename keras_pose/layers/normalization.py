@@ -18,6 +18,14 @@ class BatchNormalization(LazyInitialization, keras.layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
+class LayerNormalization(LazyInitialization, keras.layers.LayerNormalization):
+    """Layer normalisation over the last axis with PyTorch's epsilon (1e-5)."""
+
+    def __init__(self, epsilon=1e-5, **kwargs):
+        super().__init__(epsilon=epsilon, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
 class PixelNormalization(keras.layers.Layer):
     """Turns uint8 RGB pixels into the numbers a network was trained on: `(x - mean) / std`.
 

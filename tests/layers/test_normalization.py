@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_pose.layers import BatchNormalization, PixelNormalization
+from keras_pose.layers import BatchNormalization, LayerNormalization, PixelNormalization
 
 
 def test_batch_normalization_has_pytorchs_epsilon_and_momentum():
@@ -67,3 +67,15 @@ def test_an_unknown_channel_order_is_refused():
 def test_pixel_statistics_are_checked(mean, std):
     with pytest.raises(ValueError, match=r"mean|std"):
         PixelNormalization(mean, std)
+
+
+def test_layer_normalization_is_over_channels_with_pytorchs_epsilon():
+    layer = LayerNormalization()
+    layer.build((None, 4, 5))
+    random = np.random.default_rng(0)
+    gamma, beta = random.uniform(0.5, 2, (2, 5)).astype("f4")
+    layer.set_weights([gamma, beta])
+    x = random.normal(3, 0.01, (2, 4, 5)).astype("f4")
+    deviation = x.astype("f8") - x.mean(-1, keepdims=True, dtype="f8")
+    expected = deviation / np.sqrt((deviation**2).mean(-1, keepdims=True) + 1e-5) * gamma + beta
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, rtol=0, atol=2e-4)
