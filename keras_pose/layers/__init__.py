@@ -1,12 +1,17 @@
 """Building blocks: convolutions with PyTorch's conventions, fast on every backend."""
 
 from keras_pose.layers.activation import activation
+from keras_pose.layers.attention import SelfAttention, WindowAttention, attend, split_heads
 from keras_pose.layers.composite import Composite, Stack, component, serialized, symbolic
 from keras_pose.layers.conv_module import ConvModule, SeparableConvModule, SqueezeExcite
 from keras_pose.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D
 from keras_pose.layers.dense import Dense
 from keras_pose.layers.drop_path import DropPath, drop_path_rates
-from keras_pose.layers.initialization import LazyInitialization, skip_initialization
+from keras_pose.layers.initialization import (
+    LazyInitialization,
+    set_kernel_initializer,
+    skip_initialization,
+)
 from keras_pose.layers.normalization import (
     BatchNormalization,
     LayerNormalization,
