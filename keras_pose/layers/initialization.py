@@ -50,6 +50,19 @@ class LazyInitialization:
         )
 
 
+def set_kernel_initializer(root: keras.layers.Layer, initializer) -> None:
+    """Makes every convolution below a layer draw its kernel with this initialiser.
+
+    For networks that start from other numbers than `keras_pose.layers` do; to be called where the
+    layers have been made and nothing is built yet.
+    """
+    for layer in root._flatten_layers():
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            layer.depthwise_initializer = initializer
+        elif isinstance(layer, keras.layers.Conv2D | keras.layers.Conv2DTranspose):
+            layer.kernel_initializer = initializer
+
+
 def _on_device(values, dtype):
     """Values in the backend's own form; JAX would compile a conversion for each new shape."""
     values = np.asarray(values, dtype)
