@@ -37,7 +37,7 @@ class Inference(keras.Model):
             mirrored = self.model(ops.flip(images, axis=2), training=False)
             mirrored = codec.flip(mirrored, self.model.skeleton.flip_indices)
             outputs = tree.map_structure(lambda a, b: 0.5 * (a + b), outputs, mirrored)
-        return codec.decode(outputs) if self.decode else outputs
+        return self.model.select_outputs(codec.decode(outputs)) if self.decode else outputs
 
     def predict_on_batch(self, x):
         """Outputs of one batch as NumPy arrays."""
@@ -75,6 +75,10 @@ class ImageModel(PresetMixin, keras.Model):
         width, height = self.input_size
         self._check_outputs(self.call(symbolic((None, height, width, 3), "uint8")))
         self.built = True
+
+    def select_outputs(self, decoded: dict) -> dict:
+        """For subclasses: what predictions keep of the decoded outputs."""
+        return decoded
 
     def _check_outputs(self, outputs):
         """For subclasses: whether the raw outputs are what the codec expects."""

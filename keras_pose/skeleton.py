@@ -269,6 +269,34 @@ class Skeleton:
             raise ValueError(f"skeleton {self.name!r} has no keypoint {keypoint!r}{hint}")
         return self.keypoints.index(keypoint)
 
+    def select(self, keypoints: Iterable[Point], name: str | None = None) -> "Skeleton":
+        """The skeleton of some of the keypoints, with the links, pairs and colours among them.
+
+        Args:
+            keypoints: names or positions, in the new order.
+            name: of the new skeleton; default: this one's.
+
+        Raises:
+            ValueError: for an unknown keypoint or one named twice.
+        """
+        kept = self._indices("keypoints", keypoints).tolist()
+        place = {old: new for new, old in enumerate(kept)}
+        links = [i for i, link in enumerate(self.links.tolist()) if set(link) <= place.keys()]
+        flips = enumerate(self.flip_indices.tolist())
+        swaps = [(i, flip) for i, flip in flips if i < flip and {i, flip} <= place.keys()]
+        return type(self)(
+            name or self.name,
+            [self.keypoints[i] for i in kept],
+            links=[[place[point] for point in self.links[i].tolist()] for i in links],
+            swaps=[[place[point] for point in pair] for pair in swaps],
+            sigmas=None if self.sigmas is None else self.sigmas[kept],
+            joint_weights=self.joint_weights[kept],
+            keypoint_colors=self.keypoint_colors[kept],
+            link_colors=self.link_colors[links],
+            upper_body=[place[i] for i in self.upper_body.tolist() if i in place],
+            lower_body=[place[i] for i in self.lower_body.tolist() if i in place],
+        )
+
     @staticmethod
     def guess_swaps(names: Sequence[str]) -> list[tuple[str, str]]:
         """Left/right pairs among keypoint names.

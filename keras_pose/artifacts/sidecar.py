@@ -165,7 +165,7 @@ def _codec(model) -> dict:
 
 def _subject(model) -> dict:
     if hasattr(model, "skeleton"):
-        return {"skeleton": model.skeleton.to_dict()}
+        return {"skeleton": model.output_skeleton.to_dict()}
     return {"classes": list(model.class_names)}
 
 

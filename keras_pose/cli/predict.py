@@ -195,7 +195,7 @@ def _report(arguments: argparse.Namespace, job: PredictionJob) -> None:
         if arguments.json_format == "coco":
             document = coco_results(job.outcomes)
         else:
-            skeleton = job.predictor.estimator.skeleton
+            skeleton = job.predictor.estimator.output_skeleton
             document = image_results(job.outcomes, skeleton, _made_by(arguments))
         write_json(Path(arguments.json), document)
     print(table(job.outcomes, arguments.draw_threshold))

@@ -1,6 +1,7 @@
 """What every pose estimator shares: training."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_pose.layers.naming import copy_fitting_variables
@@ -15,15 +16,24 @@ class PoseEstimator(ImageModel):
     """A model that finds keypoints.
 
     Args:
-        skeleton: `Skeleton`, its config, or the name of one in the package.
+        skeleton: `Skeleton`, its config, or the name of one in the package: the keypoints that the
+            head learns.
+        output_keypoints: names or positions of the keypoints that predictions keep, for models
+            that learnt more than they report; default: all. `output_skeleton` is their skeleton.
         (others): see `ImageModel`.
     """
 
     task = "pose"
 
-    def __init__(self, backbone, head, skeleton="coco", **kwargs):
+    def __init__(self, backbone, head, skeleton="coco", output_keypoints=None, **kwargs):
         super().__init__(backbone, head, **kwargs)
         self.skeleton = Skeleton.resolve(skeleton)
+        self.output_skeleton = self.skeleton
+        self.output_indices = None
+        if output_keypoints is not None:
+            self.output_skeleton = self.skeleton.select(output_keypoints)
+            indices = [self.skeleton.index(name) for name in self.output_skeleton.keypoints]
+            self.output_indices = np.array(indices, "int32")
         keypoints = getattr(self.head, "num_keypoints", self.skeleton.num_keypoints)
         if keypoints != self.skeleton.num_keypoints:
             raise ValueError(
@@ -83,6 +93,15 @@ class PoseEstimator(ImageModel):
         for penalty in self.losses:
             loss = loss + penalty
         return loss / self._replicas()
+
+    def select_outputs(self, decoded: dict) -> dict:
+        """The keypoints that predictions keep, of everything that is decoded."""
+        if self.output_indices is None:
+            return decoded
+        return {
+            name: ops.take(value, self.output_indices, axis=2) if value.ndim > 2 else value
+            for name, value in decoded.items()
+        }
 
     def _checked_labels(self, y) -> dict:
         """What the codec reads of the labels, as tensors."""
@@ -149,14 +168,19 @@ class PoseEstimator(ImageModel):
         """
         skeleton = Skeleton.resolve(skeleton)
         config = self.get_config()
-        config["skeleton"] = skeleton
+        config |= {"skeleton": skeleton, "output_keypoints": None}
         config["head"]["config"]["num_keypoints"] = skeleton.num_keypoints
         model = type(self).from_config(config)
         copy_fitting_variables(self, model)
         return model
 
     def get_config(self):
-        return {**super().get_config(), "skeleton": self.skeleton.to_dict()}
+        names = None if self.output_indices is None else list(self.output_skeleton.keypoints)
+        return {
+            **super().get_config(),
+            "skeleton": self.skeleton.to_dict(),
+            "output_keypoints": names,
+        }
 
 
 def _direction(metric: str, callbacks) -> str | None:

@@ -18,7 +18,7 @@ class TopdownEstimator(PoseEstimator):
 
     Args:
         backbone, head, neck, preprocess: see `ImageModel`.
-        skeleton: `Skeleton`, its config, or the name of one in the package.
+        skeleton, output_keypoints: see `PoseEstimator`.
         input_size: (width, height) of the crops in pixels.
         box_padding: float, how much larger than its box a crop is.
         udp: bool, whether crops are made by the unbiased warp (https://arxiv.org/abs/1911.07524).
@@ -44,6 +44,7 @@ class TopdownEstimator(PoseEstimator):
         input_size=(192, 256),
         box_padding=1.25,
         udp=False,
+        output_keypoints=None,
         **kwargs,
     ):
         super().__init__(
@@ -53,6 +54,7 @@ class TopdownEstimator(PoseEstimator):
             preprocess=preprocess,
             skeleton=skeleton,
             input_size=input_size,
+            output_keypoints=output_keypoints,
             **kwargs,
         )
         self.box_padding = float(box_padding)
@@ -132,7 +134,7 @@ class TopdownEstimator(PoseEstimator):
                     scores=decoded["scores"][span, 0],
                     boxes=one,
                     box_scores=None if scores is None else np.asarray(scores, np.float32),
-                    skeleton=self.skeleton,
+                    skeleton=self.output_skeleton,
                     image_size=size,
                 )
             )
@@ -141,7 +143,7 @@ class TopdownEstimator(PoseEstimator):
     def _decode(self, crops, flip_test, batch_size) -> dict:
         if crops:
             return self.predict_padded(np.stack(crops), batch_size, flip_test=flip_test)
-        count = self.skeleton.num_keypoints
+        count = self.output_skeleton.num_keypoints
         return {
             "keypoints": np.zeros((0, 1, count, 2), np.float32),
             "scores": np.zeros((0, 1, count), np.float32),

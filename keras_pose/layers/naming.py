@@ -86,7 +86,13 @@ def named_variables(root: keras.layers.Layer) -> dict[str, tuple[keras.layers.La
     return found
 
 
-def _checkpoint_name(path: str, layer) -> tuple[str, tuple[int, ...] | None]:
+def checkpoint_name(path: str, layer) -> tuple[str, tuple[int, ...] | None]:
+    """A variable's name in a checkpoint, and the axes from Keras' layout to its, or None.
+
+    Args:
+        path: the variable's attribute path, as in `named_variables`.
+        layer: the layer that owns it.
+    """
     stem, _, leaf = path.rpartition(".")
     for kind, names in _KINDS:
         if isinstance(layer, kind) and leaf in names:
@@ -99,7 +105,7 @@ def state_dict(root: keras.layers.Layer) -> dict[str, np.ndarray]:
     """The weights of a layer under the names and in the layouts of a PyTorch checkpoint."""
     arrays = {}
     for path, (layer, variable) in named_variables(root).items():
-        name, axes = _checkpoint_name(path, layer)
+        name, axes = checkpoint_name(path, layer)
         value = keras.ops.convert_to_numpy(variable.value)
         arrays[name] = value.transpose(axes) if axes else value
     return arrays
@@ -117,7 +123,7 @@ def load_state_dict(root: keras.layers.Layer, arrays: Mapping[str, np.ndarray]) 
     """
     wanted = {}
     for path, (layer, variable) in named_variables(root).items():
-        name, axes = _checkpoint_name(path, layer)
+        name, axes = checkpoint_name(path, layer)
         wanted[name] = (variable, np.argsort(axes) if axes else None)
     _assign(wanted, {k: v for k, v in arrays.items() if not _SURPLUS.search(k)})
 

@@ -25,14 +25,18 @@ _MEANINGLESS = {
 }
 
 
-def translate_model(config: Mapping, skeleton, codec=None) -> dict:
+def translate_model(
+    config: Mapping, skeleton, codec=None, udp: bool = False, box_padding: float = 1.25
+) -> dict:
     """The Keras config of the estimator that an MMPose model config describes.
 
     Args:
         config: resolved `model` settings of an MMPose 1.x config (plain dicts).
         skeleton: config of a `Skeleton`, for the keypoints that the head predicts.
         codec: settings of the codec that makes the targets of training where they are not those
-            of the head's decoder; a list for heads that learn several levels of targets.
+            of the head's decoder: a list for heads that learn several levels of targets.
+        udp: whether crops are made by the unbiased warp.
+        box_padding: how much larger than its box a crop is.
 
     Returns:
         A dict for `keras.saving.deserialize_keras_object`.
@@ -44,7 +48,8 @@ def translate_model(config: Mapping, skeleton, codec=None) -> dict:
         raise ValueError(
             f"only TopdownPoseEstimator models can be translated, got {config.get('type')!r}"
         )
-    translation = _Translation(config.get("test_cfg") or {})
+    test = config.get("test_cfg") or {}
+    translation = _Translation({**test, "udp": udp})
     head = dict(config["head"])
     if isinstance(codec, list | tuple):
         head["decoder"] = {"type": "MultilevelHeatmap", "codecs": list(codec)}
@@ -57,9 +62,23 @@ def translate_model(config: Mapping, skeleton, codec=None) -> dict:
             "neck": translation(neck, "neck") if neck else None,
             "head": translation(head, "head"),
             "skeleton": skeleton,
+            "output_keypoints": test.get("output_keypoint_indices"),
             "input_size": list(_decoder(head)["input_size"]),
+            "box_padding": box_padding,
+            "udp": udp,
         },
     )
+
+
+def translate_part(config: Mapping, place: str = "model", test: Mapping | None = None) -> dict:
+    """The Keras config of one part of an MMPose model: a backbone, neck, head, codec or loss.
+
+    Args:
+        config: the part's settings.
+        place: what to call it in error messages.
+        test: the model's `test_cfg`, which some parts read.
+    """
+    return _Translation(test or {})(config, place)
 
 
 def keras_config(name: str, settings: dict) -> dict:
@@ -107,7 +126,9 @@ class _Translation:
             elif key in row.ignored:
                 allowed = row.ignored[key]
                 if allowed is not None and _plain(value) not in [_plain(a) for a in allowed]:
-                    raise ValueError(f"{place}: {kind} with {key}={value!r} has no counterpart here")
+                    raise ValueError(
+                        f"{place}: {kind} with {key}={value!r} has no counterpart here"
+                    )
             elif key not in _MEANINGLESS:
                 raise ValueError(f"{place}: {kind} has a setting {key!r} that is not known here")
         for key, (ours, silent) in row.test.items():
