@@ -1,5 +1,28 @@
 """Losses: targets and outputs to scalars."""
 
-from keras_pose.losses.keypoint_mse import KeypointMSELoss
+from keras_pose.losses.adaptive_wing import AdaptiveWingLoss
+from keras_pose.losses.bones import BoneLoss, MPJPELoss
+from keras_pose.losses.boxes import CIoULoss, DIoULoss, GIoULoss, IoULoss
+from keras_pose.losses.classification import BCELoss, VariFocalLoss
+from keras_pose.losses.comparison import ComparisonLoss, CoordinateLoss, HeatmapLoss
+from keras_pose.losses.contrastive import InfoNCELoss
+from keras_pose.losses.discretized import JSDiscretLoss, KLDiscretLoss, MLECCLoss
+from keras_pose.losses.distillation import FeaLoss, KDLoss
+from keras_pose.losses.focal_heatmap import FocalHeatmapLoss
+from keras_pose.losses.keypoint_mse import (
+    CombinedTargetMSELoss,
+    KeypointMSELoss,
+    KeypointOHKMMSELoss,
+)
 from keras_pose.losses.loss import Loss
 from keras_pose.losses.movenet import MoveNetLoss
+from keras_pose.losses.multiple import MultipleLossWrapper
+from keras_pose.losses.oks import BoxOKSLoss, OKSLoss
+from keras_pose.losses.regression import (
+    L1Loss,
+    MSELoss,
+    SmoothL1Loss,
+    SoftWeightSmoothL1Loss,
+)
+from keras_pose.losses.rle import RLELoss
+from keras_pose.losses.wing import SoftWingLoss, WingLoss

@@ -88,3 +88,9 @@ def test_keypoints_without_labels_teach_nothing(name, value_and_gradients):
     )
     gradients.pop("center", None)
     assert all(np.abs(gradient).max() == 0 for gradient in gradients.values())
+
+
+def test_the_mean_counts_elements_of_weight_zero():
+    targets = {"heatmaps": ops.zeros((1, 2, 2, 2)), "weights": ops.convert_to_tensor([[1.0, 0.0]])}
+    loss = KeypointMSELoss()(targets, {"heatmaps": ops.ones((1, 2, 2, 2))})["loss_kpt"]
+    assert float(ops.convert_to_numpy(loss)) == pytest.approx(0.5)
