@@ -10,6 +10,8 @@ class Codec:
 
     # The labels of a batch that `encode` reads.
     label_keys = ("keypoints", "visible")
+    # Heatmaps that a head has to put out for each keypoint.
+    maps_per_keypoint = 1
 
     def encode(self, labels: dict) -> dict:
         """Targets and their weights from the labels of a batch.

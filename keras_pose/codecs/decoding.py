@@ -36,6 +36,27 @@ def grid_position(index, width: int):
     return index - y * float(width), y
 
 
+def heatmap_maximum(maps):
+    """The first maximum of every map.
+
+    Args:
+        maps: `(B, h, w, K)` float32.
+
+    Returns:
+        x, y in map pixels and the value, each `(B, K)` float32.
+    """
+    _, height, width, count = maps.shape
+    index, value, _ = first_maximum(ops.reshape(maps, (-1, height * width, count)))
+    x, y = grid_position(index, width)
+    return x, y, value
+
+
+def found_position(x, y, score):
+    """Positions `(B, K, 2)` from x, y and scores `(B, K)`; -1 where a map has nothing above 0."""
+    position = ops.stack([x, y], axis=-1)
+    return ops.where(score[..., None] > 0, position, -1.0)
+
+
 def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """x and y of every cell of a flattened map, each `(1, height * width, 1)` float32."""
     y, x = np.mgrid[:height, :width].astype("float32")
@@ -61,3 +82,31 @@ def rows_at(table, index):
     flat = ops.reshape(ops.cast(index, "int32") + first, (-1,))
     rows = ops.take(ops.reshape(table, (-1, channels)), flat, axis=0)
     return ops.reshape(rows, (-1, index.shape[1], channels))
+
+
+def values_at(maps, x, y):
+    """What maps `(B, h, w, K)` hold at places `(B, K, n)`, each keypoint's in its own map.
+
+    Args:
+        x, y: whole pixels as float32; beyond the border the nearest pixel is read.
+
+    Returns:
+        `(B, K, n)`.
+    """
+    _, height, width, count = maps.shape
+    x = ops.cast(ops.clip(x, 0.0, float(width - 1)), "int32")
+    y = ops.cast(ops.clip(y, 0.0, float(height - 1)), "int32")
+    own = ops.convert_to_tensor(np.arange(count, dtype="int32")[:, None])
+    index = ops.reshape((y * width + x) * count + own, (-1, count * x.shape[-1]))
+    values = rows_at(ops.reshape(maps, (-1, height * width * count, 1)), index)
+    return ops.reshape(values, (-1, count, x.shape[-1]))
+
+
+def mirrored(maps, shift: bool):
+    """Maps `(B, h, w, ...)` of mirrored images turned back, channels as they are.
+
+    Args:
+        shift: bool, move them to the right by one column, where the first one keeps its values.
+    """
+    maps = ops.flip(maps, axis=2)
+    return ops.concatenate([maps[:, :, :1], maps[:, :, :-1]], axis=2) if shift else maps

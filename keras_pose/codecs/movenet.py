@@ -10,7 +10,14 @@ import numpy as np
 from keras import ops
 
 from keras_pose.codecs.codec import Codec, label_weights
-from keras_pose.codecs.decoding import constant, first_maximum, grid, grid_position, rows_at
+from keras_pose.codecs.decoding import (
+    constant,
+    first_maximum,
+    grid,
+    grid_position,
+    mirrored,
+    rows_at,
+)
 
 # Constants of the published graph, which holds them in half precision.
 _CENTRE_SOFTNESS = 1.8
@@ -135,7 +142,7 @@ class MoveNetCodec(Codec):
         # Mirroring maps input pixel x to W - 1 - x. With cells of `scale` pixels that start at
         # their left edge, and maps moved by one column as in `MSRAHeatmap`, what remains is:
         remainder = -1.0 / float(self._scale[0])
-        flipped = {name: _mirrored(maps) for name, maps in outputs.items()}
+        flipped = {name: mirrored(maps, shift=True) for name, maps in outputs.items()}
         flipped["heatmaps"] = ops.take(flipped["heatmaps"], flip_indices, axis=-1)
         for name in ("displacements", "offsets"):
             pairs = flipped[name]
@@ -153,8 +160,3 @@ class MoveNetCodec(Codec):
             "centre_sigma": self.centre_sigma,
             "cell_size": self.cell_size,
         }
-
-
-def _mirrored(maps):
-    maps = ops.flip(maps, axis=2)
-    return ops.concatenate([maps[:, :, :1], maps[:, :, :-1]], axis=2)
