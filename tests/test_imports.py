@@ -143,6 +143,7 @@ def test_tensorflow_is_imported_in_functions_only(module):
 ONLY_UNDER_ITS_BACKEND = {
     "keras_pose.estimators.pose_estimator",
     "keras_pose.backend",
+    "keras_pose.layers.convolution_tensorflow",
 }
 
 

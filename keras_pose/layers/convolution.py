@@ -6,7 +6,11 @@ import keras
 
 from keras_pose.layers.initialization import LazyInitialization
 
-_PATHS = {"jax": "convolution_jax", "torch": "convolution_torch"}
+_PATHS = {
+    "jax": "convolution_jax",
+    "tensorflow": "convolution_tensorflow",
+    "torch": "convolution_torch",
+}
 _path = importlib.import_module(
     f"keras_pose.layers.{_PATHS.get(keras.backend.backend(), 'convolution_ops')}"
 )
@@ -131,18 +135,37 @@ class Conv2DTranspose(_ChannelsLast, keras.layers.Conv2DTranspose):
         strides: int or (height, width).
         padding: int or (rows, columns) taken off on both sides.
         output_padding: int or (rows, columns) added at the bottom and right.
+        groups: int; each group of input channels makes `filters / groups` outputs.
         use_bias: bool.
     """
 
-    def __init__(self, filters, kernel_size, strides=1, padding=0, output_padding=0, **kwargs):
+    def __init__(
+        self, filters, kernel_size, strides=1, padding=0, output_padding=0, groups=1, **kwargs
+    ):
         if isinstance(padding, str):
             raise ValueError(f'padding must be a number of pixels or a pair, got "{padding}"')
         kwargs.setdefault("kernel_initializer", keras.initializers.RandomNormal(stddev=0.001))
         super().__init__(filters, kernel_size, strides, padding="valid", **kwargs)
         if self.dilation_rate != (1, 1):
             raise ValueError(f"dilation_rate must be 1, got {self.dilation_rate}")
+        if filters % groups:
+            raise ValueError(f"filters must be a multiple of groups {groups}, got {filters}")
         self.pads = _pair(padding)
         self.output_pads = _pair(output_padding)
+        self.groups = groups
+
+    def build(self, input_shape):
+        if input_shape[-1] % self.groups:
+            raise ValueError(
+                f"channels must be a multiple of groups {self.groups}, got {input_shape[-1]}"
+            )
+        super().build(input_shape)
+
+    def add_weight(self, *args, shape, name, **kwargs):
+        if name == "kernel":
+            rows, columns, filters, channels = shape
+            shape = (rows, columns, filters // self.groups, channels)
+        return super().add_weight(*args, shape=shape, name=name, **kwargs)
 
     def call(self, inputs):
         x = _path.convolve_transposed(self, inputs)
@@ -170,4 +193,5 @@ class Conv2DTranspose(_ChannelsLast, keras.layers.Conv2DTranspose):
             **super().get_config(),
             "padding": self.pads,
             "output_padding": self.output_pads,
+            "groups": self.groups,
         }

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 from keras import ops
 
-from keras_pose.layers.convolution_ops import convolve_transposed  # noqa: F401
+from keras_pose.layers import convolution_ops
+from keras_pose.layers.convolution_grouped import convolve_grouped
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -49,16 +50,28 @@ def convolve(layer, x):
         rows, columns = layer.strides
         x = x[:, ::rows, ::columns] if (rows, columns) != (1, 1) else x
         return _with_bias(layer, jnp.matmul(x, kernel[0, 0]))
-    x = lax.conv_general_dilated(
+    x = _grouped(x, kernel, layer.groups, layer.strides, _pads(layer, x), layer.dilation_rate)
+    return _with_bias(layer, x)
+
+
+def _grouped(x, kernel, groups, strides=(1, 1), pads=((0, 0), (0, 0)), dilation=(1, 1)):
+    if groups != 1 and _on_cpu():
+        barrier = lax.optimization_barrier
+        return convolve_grouped(x, kernel, groups, strides, pads, dilation, barrier)
+    return lax.conv_general_dilated(
         x,
         kernel,
-        layer.strides,
-        _pads(layer, x),
-        rhs_dilation=layer.dilation_rate,
+        strides,
+        pads,
+        rhs_dilation=dilation,
         dimension_numbers=_LAYOUT,
-        feature_group_count=layer.groups,
+        feature_group_count=groups,
     )
-    return _with_bias(layer, x)
+
+
+def convolve_transposed(layer, x):
+    convolve = functools.partial(_grouped, groups=layer.groups)
+    return convolution_ops.convolve_transposed(layer, x, convolve)
 
 
 def convolve_depthwise(layer, x):

@@ -1,6 +1,8 @@
-"""Convolutions through `keras.ops`: the standard layers' own path, used under TensorFlow."""
+"""Convolutions through `keras.ops`, the standard layers' own path."""
 
 from keras import ops
+
+from keras_pose.layers.convolution_grouped import convolve_transposed_grouped
 
 
 def _padded(layer, x):
@@ -44,26 +46,34 @@ def _with_bias(layer, x):
     return x if layer.bias is None else ops.add(x, layer.bias)
 
 
-def convolve_transposed(layer, x):
+def _valid(x, kernel):
+    return ops.conv(x, kernel, padding="valid", data_format="channels_last")
+
+
+def convolve_transposed(layer, x, convolve=_valid):
+    """A transposed convolution; in groups, it is made of `convolve` of a padded x and a kernel."""
     height, width = layer.output_size(x.shape)
-    multiplied = all(
-        extra == 0 and kernel - 2 * pad == stride
-        for kernel, pad, stride, extra in zip(
-            layer.kernel_size, layer.pads, layer.strides, layer.output_pads, strict=True
+    if layer.groups == 1:
+        multiplied = all(
+            extra == 0 and kernel - 2 * pad == stride
+            for kernel, pad, stride, extra in zip(
+                layer.kernel_size, layer.pads, layer.strides, layer.output_pads, strict=True
+            )
         )
-    )
-    x = ops.conv_transpose(
-        x,
-        layer.kernel,
-        strides=layer.strides,
-        padding="same" if multiplied else "valid",
-        data_format="channels_last",
-    )
-    if not multiplied:
-        rows, columns = layer.pads
-        below = max(rows + height - x.shape[1], 0)
-        right = max(columns + width - x.shape[2], 0)
-        if below or right:
-            x = ops.pad(x, ((0, 0), (0, below), (0, right), (0, 0)))
-        x = x[:, rows : rows + height, columns : columns + width]
-    return _with_bias(layer, x)
+        x = ops.conv_transpose(
+            x,
+            layer.kernel,
+            strides=layer.strides,
+            padding="same" if multiplied else "valid",
+            data_format="channels_last",
+        )
+        if multiplied:
+            return _with_bias(layer, x)
+    else:
+        x = convolve_transposed_grouped(layer, x, convolve)
+    rows, columns = layer.pads
+    below = max(rows + height - x.shape[1], 0)
+    right = max(columns + width - x.shape[2], 0)
+    if below or right:
+        x = ops.pad(x, ((0, 0), (0, below), (0, right), (0, 0)))
+    return _with_bias(layer, x[:, rows : rows + height, columns : columns + width])

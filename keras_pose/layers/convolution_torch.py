@@ -69,5 +69,6 @@ def convolve_transposed(layer, x):
         layer.strides,
         layer.pads,
         layer.output_pads,
+        layer.groups,
     )
     return x.permute(0, 2, 3, 1)

@@ -42,8 +42,12 @@ def convolved(x, kernel, stride=1, padding=0, dilation=1, groups=1):
     return out
 
 
-def transposed(x, kernel, stride, padding, output_padding):
+def transposed(x, kernel, stride, padding, output_padding, groups=1):
     """The definition, in float64: every input pixel adds its kernel `(kh, kw, filters, C)`."""
+    if groups > 1:
+        parts = zip(np.split(x, groups, -1), np.split(kernel, groups, -1), strict=True)
+        settings = (stride, padding, output_padding)
+        return np.concatenate([transposed(*part, *settings) for part in parts], axis=-1)
     rows, columns, filters, _ = kernel.shape
     count, height, width, _ = x.shape
     extra = output_padding
@@ -123,11 +127,38 @@ def test_depthwise_conv2d_with_two_outputs_per_channel():
     check(layer, x, convolved(x, weights.reshape(3, 3, 1, 6), 2, 1, groups=3) + bias)
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_grouped_conv2d(kernel):
-    layer, x = filled(Conv2D(6, kernel, 1, kernel // 2, groups=2), (2, 5, 4, 4))
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation", "groups"),
+    [(1, 1, 0, 1, 2), (1, 2, 0, 1, 2), (3, 1, 1, 1, 4), (5, 2, 2, 1, 2), (3, 1, 2, 2, 2)],
+)
+def test_grouped_conv2d(kernel, stride, padding, dilation, groups):
+    layer = Conv2D(8, kernel, stride, padding, dilation_rate=dilation, groups=groups)
+    layer, x = filled(layer, (2, 7, 6, 4))
     weights, bias = layer.get_weights()
-    check(layer, x, convolved(x, weights, 1, kernel // 2, groups=2) + bias)
+    expected = convolved(x, weights, stride, padding, dilation, groups) + bias
+    check(layer, x, expected)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape():
+            np.testing.assert_allclose(layer(x), expected, rtol=0, atol=1e-5)
+
+
+def test_grouped_convolutions_learn():
+    """Their gradient, through a step of gradient descent on the sum of the outputs."""
+    layer, x = filled(Conv2D(4, 3, 2, 1, groups=2, use_bias=False), (2, 5, 4, 4))
+    before = layer.get_weights()[0]
+    model = keras.Sequential([layer])
+    model.compile(keras.optimizers.SGD(1.0), "mae")
+    low = np.full((2, 3, 2, 4), -1e3, "float32")
+    model.train_on_batch(x, low)
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    sums = [
+        [padded[:, i : i + 5 : 2, j : j + 3 : 2].sum((0, 1, 2)) for j in range(3)] for i in range(3)
+    ]
+    sums = np.array(sums).reshape(3, 3, 2, 2)
+    gradient = np.repeat(sums, 2, axis=2).transpose(0, 1, 3, 2) / low.size
+    np.testing.assert_allclose(before - layer.get_weights()[0], gradient, rtol=0, atol=1e-5)
 
 
 def test_padding_may_differ_between_rows_and_columns():
@@ -137,25 +168,48 @@ def test_padding_may_differ_between_rows_and_columns():
     check(layer, x, convolved(wider, weights) + bias)
 
 
-@pytest.mark.parametrize(
-    ("kernel", "stride", "padding", "output_padding"),
-    [
-        (4, 2, 1, 0),
-        (2, 2, 0, 0),
-        (3, 2, 1, 1),
-        (3, 2, 1, 0),
-        (3, 2, 0, 0),
-        (3, 2, 0, 1),
-        (4, 2, 1, 1),
-        (3, 1, 1, 0),
-        (1, 2, 0, 1),
-    ],
-)
+TRANSPOSED = [
+    # kernel, stride, padding, output_padding
+    (4, 2, 1, 0),
+    (2, 2, 0, 0),
+    (3, 2, 1, 1),
+    (3, 2, 1, 0),
+    (3, 2, 0, 0),
+    (3, 2, 0, 1),
+    (4, 2, 1, 1),
+    (3, 1, 1, 0),
+    (1, 2, 0, 1),
+]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "output_padding"), TRANSPOSED)
 def test_conv2d_transpose(kernel, stride, padding, output_padding):
     layer = Conv2DTranspose(4, kernel, stride, padding, output_padding)
     layer, x = filled(layer, (2, 4, 3, 3))
     weights, bias = layer.get_weights()
     check(layer, x, transposed(x, weights, stride, padding, output_padding) + bias)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "output_padding"), TRANSPOSED)
+def test_grouped_conv2d_transpose(kernel, stride, padding, output_padding):
+    layer = Conv2DTranspose(6, kernel, stride, padding, output_padding, groups=2)
+    layer, x = filled(layer, (2, 4, 3, 4))
+    weights, bias = layer.get_weights()
+    assert weights.shape == (kernel, kernel, 3, 4)
+    check(layer, x, transposed(x, weights, stride, padding, output_padding, 2) + bias)
+
+
+def test_conv2d_transpose_with_a_group_per_channel():
+    layer, x = filled(Conv2DTranspose(4, 4, 2, 1, groups=4), (2, 4, 3, 4))
+    weights, bias = layer.get_weights()
+    check(layer, x, transposed(x, weights, 2, 1, 0, 4) + bias)
+
+
+def test_groups_of_a_transposed_convolution_divide_its_channels():
+    with pytest.raises(ValueError, match="filters must be a multiple of groups 3, got 4"):
+        Conv2DTranspose(4, 4, 2, 1, groups=3)
+    with pytest.raises(ValueError, match="channels must be a multiple of groups 2, got 3"):
+        Conv2DTranspose(4, 4, 2, 1, groups=2).build((1, 4, 4, 3))
 
 
 @pytest.mark.parametrize(
@@ -188,6 +242,8 @@ LAYERS = {
     "pointwise": lambda **options: Conv2D(4, 1, **options),
     "depthwise": lambda **options: DepthwiseConv2D(3, 2, "same", **options),
     "transposed": lambda **options: Conv2DTranspose(4, 4, 2, 1, 1, **options),
+    "grouped": lambda **options: Conv2D(4, 3, 2, 1, groups=2, **options),
+    "grouped_transposed": lambda **options: Conv2DTranspose(4, 4, 2, 1, groups=2, **options),
 }
 
 
