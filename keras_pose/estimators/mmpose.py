@@ -43,7 +43,7 @@ def from_mmpose(
     config = translate_model(
         model_config, Skeleton.resolve(skeleton).to_dict(), codec, udp, box_padding
     )
-    arrays = current_names(read_state_dict(state_dict))
+    arrays = current_names(read_state_dict(state_dict), model_config["head"])
     with skip_initialization():
         estimator = keras.saving.deserialize_keras_object(config)
     load_state_dict(estimator, arrays)

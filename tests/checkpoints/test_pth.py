@@ -161,7 +161,7 @@ def _evil(trace):
         "builtins.eval": Calls(eval, code),
         "io.open": Calls(open, str(trace), "w"),
         "builtins.__import__": Calls(builtins.__import__, "this"),
-        "subprocess.run": Calls(subprocess.run, ["touch", str(trace)]),
+        "commands.run": Calls(subprocess.run, ["touch", str(trace)]),
         "getattr": Calls(getattr, OrderedDict, "fromkeys"),
         "torch.hub.load": Calls(torch.hub.load, "a/b", "c"),
         "numpy.load": Calls(np.load, str(trace)),
