@@ -52,22 +52,22 @@ class Fusion(Composite):
     def __init__(self, branches, fuse_layers, interpolation, align_corners=False, **kwargs):
         super().__init__(**kwargs)
         self.branches = Stack(branches)
-        self.fuse_layers = Stack([Stack(paths) for paths in fuse_layers])
+        self.fuse_layers = Stack([Stack(routes) for routes in fuse_layers])
         self._resizing = (interpolation, align_corners)
 
     def call(self, maps, training=None):
         maps = [branch(x, training=training) for branch, x in zip(self.branches, maps, strict=True)]
         return [
-            ops.relu(sum(self._terms(i, paths, maps, training)))
-            for i, paths in enumerate(self.fuse_layers)
+            ops.relu(sum(self._terms(i, routes, maps, training)))
+            for i, routes in enumerate(self.fuse_layers)
         ]
 
-    def _terms(self, i, paths, maps, training):
-        for j, (path, x) in enumerate(zip(paths, maps, strict=True)):
+    def _terms(self, i, routes, maps, training):
+        for j, (route, x) in enumerate(zip(routes, maps, strict=True)):
             if j == i:
                 yield x
             else:
-                x = path(x, training=training)
+                x = route(x, training=training)
                 yield resize(x, maps[i].shape[1:3], *self._resizing) if j > i else x
 
 
@@ -76,7 +76,7 @@ class HighResolutionNet(Composite):
 
     Args:
         channels: width of each branch, fine to coarse.
-        num_modules: number of modules of each stage after the first; stage n + 1 has n + 1 branches.
+        num_modules: number of modules of each stage but the first; stage n has n branches.
         num_blocks: number of blocks of a branch in each stage.
         stem_channels: width of the stem.
         multiscale_output: bool, whether to yield all branches or only the finest.
@@ -168,13 +168,11 @@ class HighResolutionNet(Composite):
         maps = [self.layer1(x, training=training)]
         for stage in range(2, len(self.channels) + 1):
             transition = getattr(self, f"transition{stage - 1}")
-            maps = [*maps[: stage - 1], maps[-1]] if stage > 2 else maps * 2
             maps = [
                 layer(x, training=training) if isinstance(layer, Stack) else x
-                for layer, x in zip(transition, maps, strict=True)
+                for layer, x in zip(transition, [*maps, maps[-1]], strict=True)
             ]
-            for module in getattr(self, f"stage{stage}"):
-                maps = module(maps, training=training)
+            maps = getattr(self, f"stage{stage}")(maps, training=training)
         return maps
 
     def get_config(self):
