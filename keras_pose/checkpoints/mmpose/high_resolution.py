@@ -1,9 +1,11 @@
-"""The nested `extra` settings of MMPose's HRNet, HRFormer and LiteHRNet as plain arguments."""
+"""MMPose's backbones of many resolutions; the first have their settings nested in `extra`."""
 
 from collections.abc import Mapping, Sequence
 
+from keras_pose.checkpoints.mmpose.types import Type, same
 
-def hrnet(config: Mapping) -> dict:
+
+def _hrnet(config: Mapping) -> dict:
     """Settings of our HRNet; see `types.Type.prepare`."""
     extra, settings = _taken(config)
     settings.update(_stages("HRNet", extra, "BASIC"))
@@ -13,7 +15,7 @@ def hrnet(config: Mapping) -> dict:
     return settings
 
 
-def hrformer(config: Mapping) -> dict:
+def _hrformer(config: Mapping) -> dict:
     """Settings of our HRFormer; see `types.Type.prepare`."""
     extra, settings = _taken(config)
     settings.update(_stages("HRFormer", extra, "HRFORMERBLOCK"))
@@ -36,7 +38,7 @@ def hrformer(config: Mapping) -> dict:
     return settings
 
 
-def litehrnet(config: Mapping) -> dict:
+def _litehrnet(config: Mapping) -> dict:
     """Settings of our LiteHRNet; see `types.Type.prepare`."""
     extra, settings = _taken(config)
     stem, stages = extra["stem"], extra["stages_spec"]
@@ -49,7 +51,7 @@ def litehrnet(config: Mapping) -> dict:
         with_head=extra["with_head"],
     )
     for key, ours in (("num_blocks", "num_blocks"), ("reduce_ratios", "reduction")):
-        settings[ours] = _same("LiteHRNet", key, stages[key])
+        settings[ours] = same("LiteHRNet", key, stages[key])
     for i, channels in enumerate(stages["num_channels"]):
         _check_growing("LiteHRNet", "num_channels", channels, settings["channels"])
         needed = {"num_branches": i + 2, "module_type": "LITE", "with_fuse": True}
@@ -101,3 +103,42 @@ def _check_growing(name: str, key: str, values: Sequence, final: Sequence) -> No
             f"{name} whose {key} change from {list(values)} to {list(final)} has no counterpart "
             "here"
         )
+
+
+def _multi_stage(config):
+    """The number of levels is that of the entries of `num_blocks`."""
+    config = {"num_blocks": [2, 2, 2, 2], "num_units": 4, **config}
+    units = config.pop("num_units")
+    if units != len(config["num_blocks"]):
+        raise ValueError(f"num_blocks must have {units} entries, got {config['num_blocks']}")
+    return config
+
+
+_MULTI_STAGE = same("num_stages", "num_blocks", "unit_channels")
+TYPES = {
+    "HRNet": Type(
+        "HRNet",
+        {
+            **same("channels", "num_modules", "num_blocks", "multiscale_output"),
+            **same("interpolation", "align_corners"),
+        },
+        {"in_channels": (3,), "conv_cfg": (None,), "zero_init_residual": None},
+        prepare=_hrnet,
+    ),
+    "LiteHRNet": Type(
+        "LiteHRNet",
+        {
+            **same("channels", "num_modules", "num_blocks", "reduction", "with_head"),
+            **same("stem_channels", "stem_out_channels", "stem_expansion"),
+        },
+        {"in_channels": (3,), "conv_cfg": (None,)},
+        prepare=_litehrnet,
+    ),
+    "MSPN": Type("MSPN", _MULTI_STAGE, {"res_top_channels": (64,)}, prepare=_multi_stage),
+    "RSN": Type(
+        "RSN",
+        {**_MULTI_STAGE, **same("num_steps", "expand_times")},
+        {"res_top_channels": (64,)},
+        prepare=_multi_stage,
+    ),
+}
