@@ -1,26 +1,69 @@
 """MMPose's backbones; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose.types import Type
+from keras_pose.checkpoints.mmpose import high_resolution, residual, rtmpose, transformers
+from keras_pose.checkpoints.mmpose.types import Type, same
+
+
+def _vgg(config):
+    """No `norm_cfg` means no normalisation, and no `out_indices` the last stage."""
+    config["norm_cfg"] = "batch" if config.get("norm_cfg") else None
+    return {key: value for key, value in config.items() if (key, value) != ("out_indices", None)}
+
 
 TYPES = {
-    "ResNet": Type(
-        "ResNet",
-        {"depth": "depth", "out_indices": "out_indices", "base_channels": "base_channels"},
+    **high_resolution.TYPES,
+    **transformers.TYPES,
+    **residual.TYPES,
+    "VGG": Type(
+        "VGG",
+        {**same("depth", "out_indices", "ceil_mode", "with_last_pool"), "norm_cfg": "norm"},
         {
-            "style": ("pytorch",),
-            "deep_stem": (False,),
-            "avg_down": (False,),
-            "num_stages": (4,),
-            "strides": ((1, 2, 2, 2),),
-            "dilations": ((1, 1, 1, 1),),
-            "stem_channels": (64,),
-            "in_channels": (3,),
-            "zero_init_residual": None,
+            "num_classes": (-1,),
+            "num_stages": (5,),
+            "dilations": ((1, 1, 1, 1, 1),),
+            "act_cfg": ({"type": "ReLU"},),
+            "conv_cfg": (None,),
         },
+        prepare=_vgg,
     ),
+    "AlexNet": Type("AlexNet", ignored={"num_classes": (-1,)}),
     "MobileNetV2": Type(
         "MobileNetV2",
         {"widen_factor": "widen_factor", "out_indices": "out_indices"},
         {"act_cfg": ({"type": "ReLU6"},), "conv_cfg": (None,)},
+    ),
+    "CSPDarknet": Type(
+        "CSPDarknet",
+        {
+            "arch": "arch",
+            "deepen_factor": "deepen_factor",
+            "widen_factor": "widen_factor",
+            "out_indices": "out_indices",
+            "use_depthwise": "separable",
+            "spp_kernal_sizes": "pool_sizes",
+            "norm_epsilon": "norm_epsilon",
+            "norm_momentum": "norm_momentum",
+            "activation": "activation",
+        },
+        {"conv_cfg": (None,)},
+        prepare=rtmpose.csp_network,
+    ),
+    "CSPNeXt": Type(
+        "CSPNeXt",
+        {
+            "arch": "arch",
+            "deepen_factor": "deepen_factor",
+            "widen_factor": "widen_factor",
+            "out_indices": "out_indices",
+            "expand_ratio": "expand_ratio",
+            "channel_attention": "channel_attention",
+            "use_depthwise": "separable",
+            "spp_kernel_sizes": "pool_sizes",
+            "norm_epsilon": "norm_epsilon",
+            "norm_momentum": "norm_momentum",
+            "activation": "activation",
+        },
+        {"conv_cfg": (None,)},
+        prepare=rtmpose.csp_network,
     ),
 }
