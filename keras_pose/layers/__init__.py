@@ -7,6 +7,7 @@ from keras_pose.layers.conv_module import ConvModule, SeparableConvModule, Squee
 from keras_pose.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D
 from keras_pose.layers.dense import Dense
 from keras_pose.layers.drop_path import DropPath, drop_path_rates
+from keras_pose.layers.gated_attention import GatedAttentionUnit, ScaleNorm
 from keras_pose.layers.initialization import (
     LazyInitialization,
     set_kernel_initializer,
@@ -17,5 +18,6 @@ from keras_pose.layers.normalization import (
     LayerNormalization,
     PixelNormalization,
 )
-from keras_pose.layers.pooling import average_pool, max_pool
+from keras_pose.layers.pixel_shuffle import pixel_shuffle
+from keras_pose.layers.pooling import AveragePool, MaxPool, average_pool, max_pool
 from keras_pose.layers.resize import adaptive_average_pool, resize, upsample

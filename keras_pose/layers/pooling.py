@@ -4,6 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_pose.layers.composite import Composite
+from keras_pose.layers.resize import adaptive_average_pool
+
 # What a maximum ignores; -inf would make NaNs of anything it is multiplied with.
 _LOWEST = {"float16": -65504.0, "bfloat16": -3.3895e38, "float32": -3.4028e38, "float64": -1.79e308}
 
@@ -43,13 +46,7 @@ def average_pool(x, size, strides=None, padding=0, ceil_mode=False, count_paddin
         Maps `(B, h, w, C)`.
     """
     windows = _Windows(x, size, strides, padding, ceil_mode)
-    means = ops.average_pool(
-        windows.padded(x, 0.0),
-        windows.size,
-        windows.strides,
-        padding="valid",
-        data_format="channels_last",
-    )
+    means = _means(windows.padded(x, 0.0), windows.size, windows.strides)
     if not (ceil_mode or (any(windows.pads) and not count_padding)):
         return means
     area = windows.size[0] * windows.size[1]
@@ -58,6 +55,41 @@ def average_pool(x, size, strides=None, padding=0, ceil_mode=False, count_paddin
     if (correction == 1).all():
         return means
     return means * ops.convert_to_tensor(correction.astype("float32"), dtype=means.dtype)
+
+
+def _means(x, size, strides):
+    counts = [
+        None if length is None else length // side
+        for length, side in zip(x.shape[1:3], size, strict=True)
+    ]
+    if size == strides and all(counts):
+        rows, columns = (count * side for count, side in zip(counts, size, strict=True))
+        return adaptive_average_pool(x[:, :rows, :columns], counts)
+    return ops.average_pool(x, size, strides, padding="valid", data_format="channels_last")
+
+
+class MaxPool(Composite):
+    """`max_pool` as a layer without weights, for the places that checkpoints number."""
+
+    def __init__(self, size, strides=None, padding=0, ceil_mode=False, nonnegative=False, **kwargs):
+        super().__init__(**kwargs)
+        self._settings = (size, strides, padding, ceil_mode, nonnegative)
+
+    def call(self, x):
+        return max_pool(x, *self._settings)
+
+
+class AveragePool(Composite):
+    """`average_pool` as a layer without weights, for the places that checkpoints number."""
+
+    def __init__(
+        self, size, strides=None, padding=0, ceil_mode=False, count_padding=True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self._settings = (size, strides, padding, ceil_mode, count_padding)
+
+    def call(self, x):
+        return average_pool(x, *self._settings)
 
 
 class _Windows:

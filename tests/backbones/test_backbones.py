@@ -2,10 +2,23 @@
 
 import pytest
 
-from keras_pose.backbones import MobileNetV2, MobileNetV3, ResNet
+from keras_pose.backbones import (
+    VGG,
+    MobileNetV2,
+    MobileNetV3,
+    PyramidVisionTransformer,
+    RegNet,
+    ResNeSt,
+    ResNet,
+    SCNet,
+    SwinTransformer,
+    UniFormer,
+    VisionTransformer,
+)
 
 IMAGE = (64, 32, 3)
 V3_BLOCKS = [(3, 8, 8, 4, "relu", 2), (5, 24, 8, 0, "hard_swish", 1), (3, 16, 12, 8, None, 2)]
+TINY_VIT = {"embed_dims": 8, "num_layers": 2, "num_heads": 2, "feedforward_channels": 16}
 
 # The layer, and the shapes it makes of IMAGE, fine to coarse.
 BACKBONES = {
@@ -14,6 +27,22 @@ BACKBONES = {
         [(16, 8, 4), (8, 4, 8), (4, 2, 16), (2, 1, 32)],
     ),
     "resnet50": (lambda: ResNet(50, out_indices=(1,), base_channels=2), [(8, 4, 16)]),
+    "resnet_v1d": (
+        lambda: ResNet(18, (1,), base_channels=4, deep_stem=True, avg_down=True),
+        [(8, 4, 8)],
+    ),
+    "se_resnext": (
+        lambda: ResNet(50, (1,), base_channels=4, groups=2, width_per_group=2, se_ratio=4),
+        [(8, 4, 32)],
+    ),
+    "scnet": (lambda: SCNet(out_indices=(1,), base_channels=4), [(8, 4, 32)]),
+    "resnest": (lambda: ResNeSt(out_indices=(0, 1), base_channels=4), [(16, 8, 16), (8, 4, 32)]),
+    "regnet": (
+        lambda: RegNet({"w0": 8, "wa": 8, "wm": 2, "depth": 6, "group_w": 4}),
+        [(2, 1, 64)],
+    ),
+    "vgg": (lambda: VGG(11, out_indices=(0, 2), base_channels=4), [(32, 16, 4), (8, 4, 16)]),
+    "vgg_bn": (lambda: VGG(13, out_indices=(1,), norm="batch", base_channels=4), [(16, 8, 8)]),
     "mobilenet_v2": (
         lambda: MobileNetV2(0.25, out_indices=(1, 3)),
         [(16, 8, 8), (4, 2, 16)],
@@ -38,6 +67,36 @@ BACKBONES = {
             always_expand=False,
         ),
         [(16, 8, 8), (8, 4, 16)],
+    ),
+    "vision_transformer": (
+        lambda: VisionTransformer(TINY_VIT, IMAGE[:2], out_indices=(0, -1), drop_path_rate=0.5),
+        [(4, 2, 8), (4, 2, 8)],
+    ),
+    "vision_transformer_experts": (
+        lambda: VisionTransformer(
+            TINY_VIT, IMAGE[:2], num_experts=3, expert_channels=2, dataset_index=1
+        ),
+        [(4, 2, 8)],
+    ),
+    "swin_transformer": (
+        lambda: SwinTransformer(4, (1, 2, 1), (1, 2, 4), 3, out_indices=(0, 2), mlp_ratio=2),
+        [(16, 8, 4), (4, 2, 16)],
+    ),
+    "pvt": (
+        lambda: PyramidVisionTransformer(
+            1, 4, (1, 2, 1, 1), (1, 2, 2, 4), mlp_ratios=(2, 2, 2, 2), pretrain_image_size=96
+        ),
+        [(16, 8, 4), (8, 4, 8), (4, 2, 8), (2, 1, 16)],
+    ),
+    "pvt_v2": (
+        lambda: PyramidVisionTransformer(
+            2, 4, (1, 1, 1, 1), (1, 2, 2, 4), mlp_ratios=(2, 2, 2, 2), out_indices=(1, 3)
+        ),
+        [(8, 4, 8), (2, 1, 16)],
+    ),
+    "uniformer": (
+        lambda: UniFormer((1, 1, 2, 1), (4, 8, 8, 16), 4, 2.0, drop_path_rate=0.5),
+        [(16, 8, 4), (8, 4, 8), (4, 2, 8), (2, 1, 16)],
     ),
 }
 every_backbone = pytest.mark.parametrize("name", BACKBONES)

@@ -28,6 +28,11 @@ class Type:
     prepare: Callable[[dict], dict] | None = None
 
 
+def same(*keys: str) -> dict[str, str]:
+    """`settings` that have the same names here."""
+    return {key: key for key in keys}
+
+
 def empty_if_none(*keys: str) -> Callable[[dict], dict]:
     """A `prepare` for settings whose None means an empty list."""
 
