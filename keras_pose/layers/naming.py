@@ -28,7 +28,9 @@ _KINDS = [
     ((keras.layers.LayerNormalization, keras.layers.GroupNormalization), _SCALE),
 ]
 # What PyTorch stores beside the weights and no other framework has.
-_SURPLUS = re.compile(r"(^|\.)num_batches_tracked$")
+_SURPLUS = re.compile(
+    r"(^|\.)(num_batches_tracked|relative_position_index|linspace_[xy]|flow_model\.(loc|cov|mask))$"
+)
 
 
 def _children(layer) -> Iterator[tuple[str, keras.layers.Layer]]:
