@@ -3,16 +3,15 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_pose.layers import Composite, Dense, LazyInitialization, Stack
+from keras_pose.layers import Composite, Dense, Stack
 from keras_pose.losses.comparison import check_choice
 from keras_pose.losses.loss import Loss
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
-class RealNVP(LazyInitialization, Composite):
+class RealNVP(Composite):
     """A density of points in the plane, a normal one through learnt maps.
 
     Real NVP (https://arxiv.org/abs/1605.08803) with affine couplings that alternate between the
@@ -34,25 +33,10 @@ class RealNVP(LazyInitialization, Composite):
         self.s = Stack([_network(hidden, True) for _ in range(couplings)])
         self.t = Stack([_network(hidden, False) for _ in range(couplings)])
 
-    def build(self, input_shape):
-        # Checkpoints hold these constants too.
-        masks = np.resize([[0.0, 1.0], [1.0, 0.0]], (self.couplings, 2))
-        for name, value in (("loc", np.zeros(2)), ("cov", np.eye(2)), ("mask", masks)):
-            setattr(self, name, self._constant(name, value.astype("float32")))
-        super().build(input_shape)
-
-    def _constant(self, name, value):
-        def initializer(shape, dtype=None):
-            return ops.convert_to_tensor(value)
-
-        return self.add_weight(
-            name=name, shape=value.shape, initializer=initializer, trainable=False
-        )
-
     def call(self, x):
         z, log_det = x, 0.0
         for i in reversed(range(self.couplings)):
-            kept = ops.convert_to_tensor(self.mask)[i]
+            kept = ops.convert_to_tensor([i % 2, 1 - i % 2], dtype="float32")
             scale = self.s[i](z * kept) * (1 - kept)
             shift = self.t[i](z * kept) * (1 - kept)
             z = z * kept + (1 - kept) * (z - shift) * ops.exp(-scale)

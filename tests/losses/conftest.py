@@ -37,3 +37,46 @@ def value_and_gradients(backend):
         }
 
     return value_and_gradients
+
+
+@pytest.fixture(scope="session")
+def gradients_of(backend):
+    """Gradients of a function of a layer's weights, by the names of checkpoints."""
+    from keras_pose.layers.naming import load_variables, named_variables, state_dict
+
+    def under_jax(layer, function):
+        import jax
+
+        names = named_variables(layer)
+        variables = [variable for _, variable in names.values()]
+
+        def stateless(values):
+            with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+                return function()
+
+        return jax.grad(stateless)([variable.value for variable in variables])
+
+    def under_torch(layer, function):
+        layer.zero_grad()
+        function().backward()
+        return [variable.value.grad for _, variable in named_variables(layer).values()]
+
+    def under_tensorflow(layer, function):
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = function()
+        return tape.gradient(value, [v.value for _, v in named_variables(layer).values()])
+
+    ways = {"jax": under_jax, "torch": under_torch, "tensorflow": under_tensorflow}
+
+    def gradients_of(layer, function):
+        gradients = [np.asarray(gradient) for gradient in ways[backend](layer, function)]
+        before = {name: variable.numpy() for name, (_, variable) in named_variables(layer).items()}
+        # In the layouts of checkpoints: as if the gradients were the weights.
+        load_variables(layer, dict(zip(before, gradients, strict=True)))
+        named = state_dict(layer)
+        load_variables(layer, before)
+        return named
+
+    return gradients_of

@@ -11,7 +11,8 @@ import pytest
 from keras import ops
 
 from keras_pose.checkpoints.mmpose import translate_part
-from keras_pose.layers.naming import load_state_dict, state_dict
+from keras_pose.layers.naming import load_state_dict
+from keras_pose.losses import RLELoss
 
 FILES = [
     "adaptive_wing_loss",
@@ -97,8 +98,7 @@ def _loss(case, arrays):
     if "params" in case:
         prefix = case["params"] + "."
         stored = {k.removeprefix(prefix): arrays[k] for k in arrays.files if k.startswith(prefix)}
-        constants = {k: v for k, v in state_dict(loss).items() if k not in stored}
-        load_state_dict(loss, {**constants, **stored})
+        load_state_dict(loss, stored)
     return loss
 
 
@@ -177,3 +177,36 @@ def test_values_and_gradients_equal_the_reference(cases, value_and_gradients, na
         for problem in _problems(case, arrays, value_and_gradients)
     ]
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture(scope="module")
+def flow(golden):
+    """A flow with the reference's weights."""
+    arrays = np.load(golden / "losses/rle_loss.npz")
+    prefix = "param.flow_model."
+    stored = {k.removeprefix(prefix): arrays[k] for k in arrays.files if k.startswith(prefix)}
+    loss = RLELoss()
+    load_state_dict(loss.flow_model, stored)
+    return loss, arrays
+
+
+@pytest.mark.parity
+def test_the_flows_density_equals_the_reference(flow):
+    loss, arrays = flow
+    points = ops.convert_to_tensor(arrays["flow_log_prob.in.x"].astype("f4"))
+    actual = ops.convert_to_numpy(loss.flow_model(points))
+    np.testing.assert_allclose(actual, arrays["flow_log_prob.out.log_prob"], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parity
+def test_the_flow_is_trained_as_in_the_reference(flow, gradients_of):
+    loss, arrays = flow
+    case = "s171_laplace_res1_utw1_avg1"
+    inputs = [f"{case}.in.{name}" for name in ("pred", "sigma", "target", "target_weight")]
+    tensors = [ops.convert_to_tensor(arrays[name].astype("f4")) for name in inputs]
+    gradients = gradients_of(loss, lambda: loss.value(*tensors))
+    for name in ("s.0.0.weight", "s.3.2.bias", "t.5.4.bias"):
+        expected = arrays[f"{case}.out.grad.param.flow_model.{name}"]
+        actual = gradients[f"flow_model.{name}"]
+        tolerance = 1e-6 + 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)

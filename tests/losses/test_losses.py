@@ -7,17 +7,84 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_pose.codecs import MoveNetCodec, MSRAHeatmap
+from keras_pose.codecs import (
+    IntegralRegressionLabel,
+    MoveNetCodec,
+    MSRAHeatmap,
+    RegressionLabel,
+    SimCCLabel,
+)
 from keras_pose.layers import serialized
-from keras_pose.losses import KeypointMSELoss, MoveNetLoss
+from keras_pose.layers.naming import state_dict
+from keras_pose.losses import (
+    AdaptiveWingLoss,
+    BCELoss,
+    BoneLoss,
+    FeaLoss,
+    FocalHeatmapLoss,
+    IoULoss,
+    JSDiscretLoss,
+    KeypointMSELoss,
+    KeypointOHKMMSELoss,
+    KLDiscretLoss,
+    L1Loss,
+    MLECCLoss,
+    MoveNetLoss,
+    MSELoss,
+    MultipleLossWrapper,
+    OKSLoss,
+    RLELoss,
+    SmoothL1Loss,
+    SoftWeightSmoothL1Loss,
+    SoftWingLoss,
+    WingLoss,
+)
 
 SIZE, CELLS, COUNT = (32, 24), (8, 6), 3
-MAPS = {"center": 1, "heatmaps": COUNT, "displacements": 2 * COUNT, "offsets": 2 * COUNT}
+MAP = (CELLS[1], CELLS[0])
+SHAPES = {
+    "center": (*MAP, 1),
+    "heatmaps": (*MAP, COUNT),
+    "displacements": (*MAP, 2 * COUNT),
+    "offsets": (*MAP, 2 * COUNT),
+    "coordinates": (COUNT, 2),
+    "sigmas": (COUNT, 2),
+    "x": (COUNT, 2 * SIZE[0]),
+    "y": (COUNT, 2 * SIZE[1]),
+}
+MSRA, REGRESSION = MSRAHeatmap(SIZE, CELLS), RegressionLabel(SIZE)
+SIMCC = SimCCLabel(SIZE)
+INTEGRAL = IntegralRegressionLabel(SIZE, CELLS)
 
-# The loss, the codec that makes its targets, and the maps it reads.
+# The loss, the codec that makes its targets, and the outputs it reads.
 LOSSES = {
-    "keypoint_mse": (KeypointMSELoss(0.5), MSRAHeatmap(SIZE, CELLS), ["heatmaps"]),
-    "movenet": (MoveNetLoss(1.0, 2.0, 0.5, 0.25), MoveNetCodec(SIZE, CELLS), list(MAPS)),
+    "keypoint_mse": (KeypointMSELoss(0.5, skip_empty_channel=True), MSRA, ["heatmaps"]),
+    "keypoint_ohkm_mse": (KeypointOHKMMSELoss(0.5, topk=2), MSRA, ["heatmaps"]),
+    "adaptive_wing": (AdaptiveWingLoss(0.5, theta=0.4), MSRA, ["heatmaps"]),
+    "smooth_l1": (SmoothL1Loss(0.5), REGRESSION, ["coordinates"]),
+    "soft_weight_smooth_l1": (
+        SoftWeightSmoothL1Loss(beta=0.1, supervise_empty=False),
+        REGRESSION,
+        ["coordinates"],
+    ),
+    "l1": (L1Loss(reduction="none"), REGRESSION, ["coordinates"]),
+    "mse": (MSELoss(term="loss_xy"), REGRESSION, ["coordinates"]),
+    "wing": (WingLoss(omega=0.3, epsilon=0.1), REGRESSION, ["coordinates"]),
+    "soft_wing": (SoftWingLoss(omega1=0.2), REGRESSION, ["coordinates"]),
+    "oks": (OKSLoss(sigmas=[0.1, 0.2, 0.3]), REGRESSION, ["coordinates"]),
+    "rle": (RLELoss(hidden=4), REGRESSION, ["coordinates", "sigmas"]),
+    "js_discret": (JSDiscretLoss(0.5), INTEGRAL, ["heatmaps"]),
+    "kl_discret": (KLDiscretLoss(beta=2.0, mask=[1], mask_weight=0.5), SIMCC, ["x", "y"]),
+    "multiple": (
+        MultipleLossWrapper([SmoothL1Loss(), KeypointMSELoss(2.0)]),
+        INTEGRAL,
+        ["coordinates", "heatmaps"],
+    ),
+    "movenet": (
+        MoveNetLoss(1.0, 2.0, 0.5, 0.25),
+        MoveNetCodec(SIZE, CELLS),
+        ["center", "heatmaps", "displacements", "offsets"],
+    ),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -29,8 +96,10 @@ def _labels(visible=1.0):
 
 def _outputs(names, seed=1):
     random = np.random.default_rng(seed)
-    shape = (2, CELLS[1], CELLS[0])
-    return {name: random.standard_normal((*shape, MAPS[name])).astype("f4") for name in names}
+    outputs = {name: random.standard_normal((2, *SHAPES[name])).astype("f4") for name in names}
+    if "sigmas" in outputs:
+        outputs["sigmas"] = np.abs(outputs["sigmas"]) + 0.01
+    return outputs
 
 
 def _targets(codec, labels):
@@ -94,3 +163,83 @@ def test_the_mean_counts_elements_of_weight_zero():
     targets = {"heatmaps": ops.zeros((1, 2, 2, 2)), "weights": ops.convert_to_tensor([[1.0, 0.0]])}
     loss = KeypointMSELoss()(targets, {"heatmaps": ops.ones((1, 2, 2, 2))})["loss_kpt"]
     assert float(ops.convert_to_numpy(loss)) == pytest.approx(0.5)
+
+
+def test_terms_of_one_name_are_added():
+    outputs = {key: ops.convert_to_tensor(a) for key, a in _outputs(["coordinates"]).items()}
+    targets = _targets(REGRESSION, _labels())
+    parts = [SmoothL1Loss(), L1Loss(0.5), MSELoss(term="loss_square")]
+    both = MultipleLossWrapper(parts)(targets, outputs)
+    assert list(both) == ["loss_kpt", "loss_square"]
+    values = [ops.convert_to_numpy(part(targets, outputs)[part.term]) for part in parts]
+    assert float(ops.convert_to_numpy(both["loss_kpt"])) == pytest.approx(values[0] + values[1])
+
+
+def test_weights_may_be_left_out():
+    outputs = {key: ops.convert_to_tensor(a) for key, a in _outputs(["coordinates"]).items()}
+    targets = _targets(REGRESSION, _labels())
+    halved = {**targets, "weights": 0.5 * targets["weights"]}
+    with_weights, without = L1Loss(), L1Loss(weighted=False)
+    assert without(halved, outputs) == without(targets, outputs) == with_weights(targets, outputs)
+    assert with_weights(halved, outputs) != with_weights(targets, outputs)
+
+
+def test_each_axis_may_have_weights_of_its_own():
+    outputs = {key: ops.convert_to_tensor(a) for key, a in _outputs(["x", "y"]).items()}
+    targets = _targets(SIMCC, _labels())
+    zeros, ones = ops.zeros_like(targets["weights"]), ops.ones_like(targets["weights"])
+    loss = KLDiscretLoss(weights_per_axis=True)
+    only = [
+        loss({**targets, "x_weights": x, "y_weights": y}, outputs)["loss_kpt"]
+        for x, y in ((ones, zeros), (zeros, ones))
+    ]
+    both = KLDiscretLoss()({**targets, "weights": ones}, outputs)["loss_kpt"]
+    np.testing.assert_allclose(*map(ops.convert_to_numpy, (sum(only), both)), rtol=1e-5)
+
+
+def test_weights_of_a_loss_are_stored_under_the_checkpoints_names(tmp_path):
+    names = list(state_dict(RLELoss(hidden=4)))
+    assert len(names) == 72
+    assert names[:2] == ["flow_model.s.0.0.weight", "flow_model.s.0.0.bias"]
+    assert list(state_dict(FeaLoss(2, 3))) == ["align.weight", "align.bias"]
+    assert not list(state_dict(FeaLoss(2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: L1Loss(reduction="max"), 'reduction must be one of "mean", "sum", "none", got'),
+        (lambda: BCELoss(reduction="max"), "reduction must be one of"),
+        (lambda: OKSLoss(mode="cubic"), 'mode must be one of "linear", "square", "log", got'),
+        (lambda: IoULoss(mode="cubic"), "mode must be one of"),
+        (lambda: MLECCLoss(mode="cubic"), "mode must be one of"),
+        (lambda: RLELoss(q_distribution="cauchy"), "q_distribution must be one of"),
+        (lambda: BoneLoss(joint_parents=[0]), "joint_parents must name the parent of each"),
+        (lambda: MultipleLossWrapper([RLELoss(hidden=4)]), "a RLELoss has weights and must be"),
+        (
+            lambda: KeypointOHKMMSELoss(topk=8).value(*[ops.zeros((1, 2, 2, 3))] * 2),
+            "topk is 8, but there are 3 keypoints",
+        ),
+    ],
+)
+def test_bad_settings_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_certain_probabilities_have_finite_gradients(value_and_gradients):
+    """Where the reference's are infinite or no numbers."""
+    certain = ops.convert_to_tensor(np.array([[0.0, 1.0, 0.0, 1.0]], "f4"))
+    target = ops.convert_to_tensor(np.array([[0.0, 0.0, 1.0, 1.0]], "f4"))
+    loss = BCELoss(from_logits=False)
+    value, gradients = value_and_gradients(
+        lambda outputs: loss.value(outputs["p"], target), {"p": ops.convert_to_numpy(certain)}
+    )
+    assert value == pytest.approx(50.0)
+    assert np.isfinite(gradients["p"]).all()
+
+
+def test_focal_loss_without_peaks_is_finite():
+    maps = ops.full((1, 2, 2, 1), 0.5)
+    value = FocalHeatmapLoss().value(maps, ops.zeros((1, 2, 2, 1)))
+    assert float(ops.convert_to_numpy(value)) == pytest.approx(np.log(2.0))
