@@ -4,11 +4,34 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.codecs import CenterNetCodec, MoveNetCodec, MSRAHeatmap
-from keras_pose.heads import CenterNetHead, HeatmapHead, MoveNetHead
-from keras_pose.losses import KeypointMSELoss, MoveNetLoss
+from keras_pose.codecs import (
+    CenterNetCodec,
+    IntegralRegressionLabel,
+    MoveNetCodec,
+    MSRAHeatmap,
+    RegressionLabel,
+    SimCCLabel,
+)
+from keras_pose.heads import (
+    CenterNetHead,
+    HeatmapHead,
+    IntegralRegressionHead,
+    MoveNetHead,
+    RegressionHead,
+    RLEHead,
+    RTMCCHead,
+    RTMWHead,
+    SimCCHead,
+)
+from keras_pose.layers import serialized
+from keras_pose.losses import KeypointMSELoss, KLDiscretLoss, MoveNetLoss, RLELoss, SmoothL1Loss
 
 MSRA = MSRAHeatmap((48, 32), (12, 8))
+REGRESSION = RegressionLabel((48, 32))
+INTEGRAL = IntegralRegressionLabel((48, 32), (12, 8))
+SIMCC = SimCCLabel((48, 32), split_ratio=2.0, sigma=2.0)
+VECTORS = {"x": (3, 96), "y": (3, 64)}
+ATTENTION = {"key_units": 4, "activation": "relu", "relative_bias": True, "drop_path_rate": 0.1}
 
 # The head, its inputs' shapes, its outputs', and what its codec decodes from them.
 HEADS = {
@@ -40,6 +63,54 @@ HEADS = {
         [(8, 12, 6)],
         {"heatmaps": (8, 12, 5), "sides": (8, 12, 4)},
         {"boxes": (7, 4), "scores": (7,), "classes": (7,)},
+    ),
+    "regression_head": (
+        lambda: RegressionHead(3, REGRESSION),
+        [(2, 3, 6), (5,)],
+        {"coordinates": (3, 2)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "rle_head": (
+        lambda: RLEHead(3, REGRESSION, RLELoss(hidden=4)),
+        [(5,)],
+        {"coordinates": (3, 2), "sigmas": (3, 2)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "integral_regression_head": (
+        lambda: IntegralRegressionHead(3, INTEGRAL, None, (4,), (4,), debias=True),
+        [(4, 6, 5)],
+        {"coordinates": (3, 2), "heatmaps": (8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "integral_regression_head_without_deconv": (
+        lambda: IntegralRegressionHead(3, INTEGRAL, None, (), (), beta=10.0),
+        [(8, 12, 5)],
+        {"coordinates": (3, 2), "heatmaps": (8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "simcc_head": (
+        lambda: SimCCHead(3, SIMCC, deconv_head=HeatmapHead(3, None, None, (4,), (4,))),
+        [(2, 3, 6)],
+        VECTORS,
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "simcc_head_without_deconv": (
+        lambda: SimCCHead(3, SimCCLabel((48, 32), decode_visibility=True)),
+        [(9, 9, 2), (2, 3, 6)],
+        VECTORS,
+        {"keypoints": (1, 3, 2), "scores": (1, 3), "visible": (1, 3)},
+    ),
+    "rtmcc_head": (
+        lambda: RTMCCHead(3, SIMCC, hidden=8, attention={"key_units": 4}, kernel_size=3),
+        [(9, 9, 2), (2, 3, 6)],
+        VECTORS,
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "rtmw_head": (
+        lambda: RTMWHead(3, SIMCC, 8, hidden=8, attention=ATTENTION, kernel_size=3),
+        [(4, 6, 5), (2, 3, 8)],
+        VECTORS,
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
     ),
 }
 every_head = pytest.mark.parametrize("name", HEADS)
@@ -80,6 +151,9 @@ def test_the_codec_decodes_the_outputs(parts, compiled, name):
 def test_heads_bring_their_own_loss():
     assert isinstance(HeatmapHead(3, MSRA).loss_module, KeypointMSELoss)
     assert isinstance(MoveNetHead(3).loss_module, MoveNetLoss)
+    assert isinstance(RTMCCHead(3, SIMCC, hidden=8).loss_module, KLDiscretLoss)
+    assert isinstance(RegressionHead(3, REGRESSION).loss_module, SmoothL1Loss)
+    assert isinstance(RLEHead(3, REGRESSION).loss_module, RLELoss)
     assert CenterNetHead().loss_module is None
 
 
@@ -100,3 +174,11 @@ def test_every_deconvolution_doubles(kernel):
     head = HeatmapHead(3, MSRA, deconv_filters=(4, 4), deconv_kernels=(kernel, kernel))
     outputs = head([keras.KerasTensor((None, 2, 3, 6))])
     assert outputs["heatmaps"].shape == (None, 8, 12, 3)
+
+
+def test_the_maps_of_a_simcc_head_are_as_many_as_its_keypoints():
+    maps = HeatmapHead(4, None, None, (4,), (4,))
+    with pytest.raises(ValueError, match="must make 3 maps, got one that makes 4"):
+        SimCCHead(3, SIMCC, deconv_head=maps)
+    head = SimCCHead(3, SIMCC, deconv_head=serialized(maps))
+    assert head.deconv_head.num_keypoints == 3
