@@ -12,6 +12,7 @@ from keras_pose.layers import (
     BatchNormalization,
     Composite,
     Conv2D,
+    DepthwiseConv2D,
     Stack,
     resize,
     set_kernel_initializer,
@@ -33,6 +34,17 @@ def convolution(channels, kernel_size, strides=1, relu=True) -> Stack:
     """Convolution 0, normalisation 1 and, where wanted, a ReLU."""
     layers = [
         Conv2D(channels, kernel_size, strides, kernel_size // 2, use_bias=False),
+        BatchNormalization(),
+    ]
+    return Stack([*layers, keras.layers.ReLU()] if relu else layers)
+
+
+def separable_convolution(channels, strides=1, relu=True) -> Stack:
+    """Depthwise 3x3 and 1x1 convolutions, each with its normalisation, as 0 to 3; then a ReLU."""
+    layers = [
+        DepthwiseConv2D(3, strides, padding=1, use_bias=False),
+        BatchNormalization(),
+        Conv2D(channels, 1, use_bias=False),
         BatchNormalization(),
     ]
     return Stack([*layers, keras.layers.ReLU()] if relu else layers)
@@ -72,7 +84,7 @@ class Fusion(Composite):
 
 
 class HighResolutionNet(Composite):
-    """The frame of HRNet and its relatives; subclasses make its branches.
+    """The frame of HRNet and its relatives; subclasses make its branches and call `_assemble`.
 
     Args:
         channels: width of each branch, fine to coarse.
@@ -80,7 +92,6 @@ class HighResolutionNet(Composite):
         num_blocks: number of blocks of a branch in each stage.
         stem_channels: width of the stem.
         multiscale_output: bool, whether to yield all branches or only the finest.
-        interpolation, align_corners: how maps are enlarged, as in `layers.resize`.
     """
 
     def __init__(
@@ -90,8 +101,6 @@ class HighResolutionNet(Composite):
         num_blocks,
         stem_channels,
         multiscale_output,
-        interpolation,
-        align_corners,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -100,14 +109,21 @@ class HighResolutionNet(Composite):
         self.num_blocks = tuple(num_blocks)
         self.stem_channels = stem_channels
         self.multiscale_output = multiscale_output
-        self.interpolation = interpolation
-        self.align_corners = align_corners
         count = len(self.channels)
         if len(self.num_modules) != count - 1 or len(self.num_blocks) != count:
             raise ValueError(
                 f"{count} channels need {count - 1} num_modules and {count} num_blocks, got "
                 f"{self.num_modules} and {self.num_blocks}"
             )
+
+    def _assemble(self, interpolation, align_corners=False) -> None:
+        """Makes all layers.
+
+        Args:
+            interpolation, align_corners: how maps are enlarged, as in `layers.resize`.
+        """
+        self._resizing = (interpolation, align_corners)
+        stem_channels, count = self.stem_channels, len(self.channels)
         self.conv1 = Conv2D(stem_channels, 3, 2, padding=1, use_bias=False)
         self.bn1 = BatchNormalization()
         self.conv2 = Conv2D(stem_channels, 3, 2, padding=1, use_bias=False)
@@ -139,8 +155,7 @@ class HighResolutionNet(Composite):
         return Fusion(
             [self._branch(stage, index, branch) for branch in range(stage)],
             [[self._route(j, i) for j in range(stage)] for i in range(outputs)],
-            self.interpolation,
-            self.align_corners,
+            *self._resizing,
         )
 
     def _route(self, source, target):
@@ -148,17 +163,14 @@ class HighResolutionNet(Composite):
             return keras.layers.Identity()
         if source > target:
             return convolution(self.channels[target], 1, relu=False)
-        steps = [
-            self._step(self.channels[source], self.channels[source], relu=True)
-            for _ in range(target - source - 1)
-        ]
-        return Stack([*steps, self._step(self.channels[source], self.channels[target], relu=False)])
+        steps = [self._step(self.channels[source], relu=True) for _ in range(target - source - 1)]
+        return Stack([*steps, self._step(self.channels[target], relu=False)])
 
     def _branch(self, stage: int, module: int, branch: int) -> Stack:
         """The blocks of one branch of a module of a stage (2, 3, ...)."""
         raise NotImplementedError
 
-    def _step(self, in_channels: int, out_channels: int, relu: bool) -> Stack:
+    def _step(self, channels: int, relu: bool) -> Stack:
         """Layers that halve a map on its way to a coarser branch."""
         raise NotImplementedError
 
@@ -216,22 +228,18 @@ class HRNet(HighResolutionNet):
         **kwargs,
     ):
         super().__init__(
-            channels,
-            num_modules,
-            num_blocks,
-            stem_channels,
-            multiscale_output,
-            interpolation,
-            align_corners,
-            **kwargs,
+            channels, num_modules, num_blocks, stem_channels, multiscale_output, **kwargs
         )
+        self.interpolation = interpolation
+        self.align_corners = align_corners
+        self._assemble(interpolation, align_corners)
 
     def _branch(self, stage, module, branch):
         count = self.num_blocks[stage - 1]
         return Stack([BasicBlock(self.channels[branch], zero_init=False) for _ in range(count)])
 
-    def _step(self, in_channels, out_channels, relu):
-        return convolution(out_channels, 3, 2, relu)
+    def _step(self, channels, relu):
+        return convolution(channels, 3, 2, relu)
 
     def get_config(self):
         return {

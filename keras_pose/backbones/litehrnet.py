@@ -6,12 +6,12 @@
 import keras
 from keras import ops
 
+from keras_pose.backbones.hrnet import separable_convolution
 from keras_pose.layers import (
     BatchNormalization,
     Composite,
     Conv2D,
     ConvModule,
-    DepthwiseConv2D,
     SeparableConvModule,
     SqueezeExcite,
     Stack,
@@ -33,17 +33,6 @@ def _shuffled(first, second):
     """Two maps with their channels in turns."""
     height, width, channels = first.shape[1:]
     return ops.reshape(ops.stack([first, second], axis=-1), (-1, height, width, 2 * channels))
-
-
-def _separable(in_channels, out_channels, strides, relu) -> Stack:
-    """Depthwise 3x3 and 1x1 convolutions, each with normalisation, as 0 to 3."""
-    layers = [
-        DepthwiseConv2D(3, strides, padding=1, use_bias=False),
-        BatchNormalization(),
-        Conv2D(out_channels, 1, use_bias=False),
-        BatchNormalization(),
-    ]
-    return Stack([*layers, keras.layers.ReLU()] if relu else layers)
 
 
 class Stem(Composite):
@@ -181,8 +170,8 @@ def _route(channels, source, target):
     if source > target:
         return Stack([Conv2D(channels[target], 1, use_bias=False), BatchNormalization()])
     width = channels[source]
-    steps = [_separable(width, width, 2, relu=True) for _ in range(target - source - 1)]
-    return Stack([*steps, _separable(width, channels[target], 2, relu=False)])
+    steps = [separable_convolution(width, 2) for _ in range(target - source - 1)]
+    return Stack([*steps, separable_convolution(channels[target], 2, relu=False)])
 
 
 class IterativeHead(Composite):
@@ -273,13 +262,12 @@ class LiteHRNet(Composite):
     def _transition(self, stage):
         """Layers that make one branch more; those that pass are identities."""
         if stage == 0:
-            first, width = self.channels[0], self.stem_out_channels
-            same = first == width
-            passing = [keras.layers.Identity() if same else _separable(width, first, 1, True)]
+            first = self.channels[0]
+            same = first == self.stem_out_channels
+            passing = [keras.layers.Identity() if same else separable_convolution(first)]
         else:
             passing = [keras.layers.Identity() for _ in range(stage + 1)]
-            width = self.channels[stage]
-        return Stack([*passing, Stack([_separable(width, self.channels[stage + 1], 2, True)])])
+        return Stack([*passing, Stack([separable_convolution(self.channels[stage + 1], 2)])])
 
     def call(self, x, training=None):
         maps = [self.stem(x, training=training)]

@@ -43,6 +43,7 @@ class MSPN(MultiStageNet):
         **kwargs,
     ):
         super().__init__(num_stages, num_blocks, unit_channels, top_channels, **kwargs)
+        self._assemble()
 
     def _block(self, in_channels, width, strides):
         filters = width * self._expansion

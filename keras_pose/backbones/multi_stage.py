@@ -139,7 +139,7 @@ class Stage(Composite):
 
 
 class MultiStageNet(Composite):
-    """Stages one after the other; subclasses make their residual blocks.
+    """Stages one after the other; subclasses make their residual blocks and call `_assemble`.
 
     Args:
         num_stages: int.
@@ -164,8 +164,11 @@ class MultiStageNet(Composite):
                 f"num_stages and every entry of num_blocks must be 1 or more, got {num_stages} and "
                 f"{self.num_blocks}"
             )
-        self.top = Top(top_channels)
-        stages = [self._stage(last=i == num_stages - 1) for i in range(num_stages)]
+
+    def _assemble(self) -> None:
+        """Makes all layers."""
+        self.top = Top(self.top_channels)
+        stages = [self._stage(last=i == self.num_stages - 1) for i in range(self.num_stages)]
         setattr(self, self._stages, Stack(stages))
         set_kernel_initializer(
             self, keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")

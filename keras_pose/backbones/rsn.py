@@ -88,9 +88,10 @@ class RSN(MultiStageNet):
         expand_times=26,
         **kwargs,
     ):
+        super().__init__(num_stages, num_blocks, unit_channels, top_channels, **kwargs)
         self.num_steps = num_steps
         self.expand_times = expand_times
-        super().__init__(num_stages, num_blocks, unit_channels, top_channels, **kwargs)
+        self._assemble()
 
     def _block(self, in_channels, width, strides):
         part = in_channels * self.expand_times // 64

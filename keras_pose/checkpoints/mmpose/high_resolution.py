@@ -51,7 +51,7 @@ def _litehrnet(config: Mapping) -> dict:
         with_head=extra["with_head"],
     )
     for key, ours in (("num_blocks", "num_blocks"), ("reduce_ratios", "reduction")):
-        settings[ours] = same("LiteHRNet", key, stages[key])
+        settings[ours] = _shared("LiteHRNet", key, stages[key])
     for i, channels in enumerate(stages["num_channels"]):
         _check_growing("LiteHRNet", "num_channels", channels, settings["channels"])
         needed = {"num_branches": i + 2, "module_type": "LITE", "with_fuse": True}
@@ -84,12 +84,12 @@ def _stages(name: str, extra: Mapping, block: str) -> dict:
     return {
         "channels": channels,
         "num_modules": [stage["num_modules"] for stage in later],
-        "num_blocks": [_same(name, "num_blocks", stage["num_blocks"]) for stage in (first, *later)],
+        "num_blocks": [_shared(name, "num_blocks", stage["num_blocks"]) for stage in (first, *later)],
         "multiscale_output": bool(later[-1].get("multiscale_output", False)),
     }
 
 
-def _same(name: str, key: str, values: Sequence):
+def _shared(name: str, key: str, values: Sequence):
     """The value that all entries share."""
     if len(set(values)) != 1:
         raise ValueError(f"{name} with different {key} {list(values)} has no counterpart here")
@@ -124,6 +124,20 @@ TYPES = {
         },
         {"in_channels": (3,), "conv_cfg": (None,), "zero_init_residual": None},
         prepare=_hrnet,
+    ),
+    "HRFormer": Type(
+        "HRFormer",
+        {
+            **same("channels", "num_modules", "num_blocks", "multiscale_output", "heads"),
+            **same("window_size", "mlp_ratio", "drop_path_rate"),
+        },
+        {
+            "in_channels": (3,),
+            "conv_cfg": (None,),
+            "zero_init_residual": None,
+            "transformer_norm_cfg": ({"type": "LN", "eps": 1e-6},),
+        },
+        prepare=_hrformer,
     ),
     "LiteHRNet": Type(
         "LiteHRNet",
