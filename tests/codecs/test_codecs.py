@@ -6,16 +6,18 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.codecs import CenterNetCodec, MoveNetCodec, MSRAHeatmap
+from keras_pose.codecs import CenterNetCodec, MoveNetCodec, MSRAHeatmap, SimCCLabel
 from keras_pose.layers import serialized
 
 CODECS = {
     "msra_heatmap": MSRAHeatmap((32, 24), (8, 6), 1.5, shift_flipped=False),
     "movenet": MoveNetCodec((64, 48), (16, 12), 1.5, 2.5, 3.999),
     "centernet": CenterNetCodec(8, 20),
+    "simcc_label": SimCCLabel((32, 24), 2.0, "gaussian", (4.9, 5.66), normalize=False),
+    "simcc_label_standard": SimCCLabel((32, 24), 3.0, "standard", label_smooth_weight=0.1),
 }
 # Those that learn keypoints.
-KEYPOINT_CODECS = ["msra_heatmap", "movenet"]
+KEYPOINT_CODECS = ["msra_heatmap", "movenet", "simcc_label", "simcc_label_standard"]
 
 
 @pytest.mark.parametrize("name", CODECS)

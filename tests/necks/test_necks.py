@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_pose.necks import CenterNetNeck, SeparableFPN
+from keras_pose.necks import CenterNetNeck, CSPNeXtPAFPN, SeparableFPN
 
 # The layer, its inputs' shapes and its outputs', fine to coarse.
 NECKS = {
@@ -15,6 +15,16 @@ NECKS = {
         lambda: CenterNetNeck((4, 8, 12), (5, 6), (3, 2)),
         [(8, 12, 4), (4, 6, 8), (2, 3, 12)],
         [(8, 12, 8)],
+    ),
+    "cspnext_pafpn": (
+        lambda: CSPNeXtPAFPN((4, 6, 8), out_indices=(1, 2), blocks=1),
+        [(8, 12, 4), (4, 6, 6), (2, 3, 8)],
+        [(4, 6, 6), (2, 3, 8)],
+    ),
+    "cspnext_pafpn_of_one_width": (
+        lambda: CSPNeXtPAFPN((4, 6), 5, (0, 1), blocks=1, separable=True),
+        [(8, 12, 4), (4, 6, 6)],
+        [(8, 12, 5), (4, 6, 5)],
     ),
 }
 every_neck = pytest.mark.parametrize("name", NECKS)
@@ -49,3 +59,9 @@ def test_a_pyramid_needs_one_smoothing_less_than_levels():
 def test_the_centernet_neck_needs_one_lateral_less_than_levels():
     with pytest.raises(ValueError, match="lateral_channels and upsample_channels must"):
         CenterNetNeck((4, 8, 12), (5, 6, 7), (3, 2))
+
+
+@pytest.mark.parametrize("out_indices", [(3,), (-1,), ()])
+def test_an_unknown_level_of_the_cspnext_pyramid_is_refused(out_indices):
+    with pytest.raises(ValueError, match=r"out_indices must lie in 0\.\.2"):
+        CSPNeXtPAFPN((4, 6, 8), out_indices=out_indices)
