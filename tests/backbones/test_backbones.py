@@ -4,6 +4,8 @@ import pytest
 
 from keras_pose.backbones import (
     VGG,
+    CSPDarknet,
+    CSPNeXt,
     MobileNetV2,
     MobileNetV3,
     PyramidVisionTransformer,
@@ -97,6 +99,26 @@ BACKBONES = {
     "uniformer": (
         lambda: UniFormer((1, 1, 2, 1), (4, 8, 8, 16), 4, 2.0, drop_path_rate=0.5),
         [(16, 8, 4), (8, 4, 8), (4, 2, 8), (2, 1, 16)],
+    ),
+    "cspnext": (
+        lambda: CSPNeXt("P5", 0.3, 0.0625, out_indices=(1, 4)),
+        [(16, 8, 8), (2, 1, 64)],
+    ),
+    "cspnext_separable": (
+        lambda: CSPNeXt(
+            "P6",
+            0.1,
+            0.0625,
+            out_indices=(0, 2),
+            expand_ratio=0.25,
+            channel_attention=False,
+            separable=True,
+        ),
+        [(32, 16, 4), (8, 4, 16)],
+    ),
+    "cspdarknet": (
+        lambda: CSPDarknet("P5", 0.33, 0.0625, pool_sizes=(3, 5)),
+        [(8, 4, 16), (4, 2, 32), (2, 1, 64)],
     ),
 }
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
