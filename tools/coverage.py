@@ -94,9 +94,9 @@ def document(results: dict, names: list[str]) -> str:
         "Made by `tools/coverage.py` from the results of `tools/parity.py`"
         + (f" of {dates[0]} to {dates[-1]}." if dates else "."),
         "",
-        "Each number is the largest difference from the reference's values as a fraction of what it "
-        "may be (1.00 is the limit; the limits are those of the reference values: outputs 1e-4 of "
-        "their deviation or 20 times the reference's own float32 error, keypoints 0.05 network "
+        "Each number is the largest difference from the reference's values as a fraction of what "
+        "it may be (1.00 is the limit; the limits are those of the reference values: outputs 1e-4 "
+        "of their deviation or 20 times the reference's own float32 error, keypoints 0.05 network "
         "pixels, scores 1e-3, targets 2e-6, losses 1e-4, gradients 1e-3 of their deviation). An "
         "empty cell means that the reference stored no such values.",
         "",

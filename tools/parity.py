@@ -1,6 +1,6 @@
 """Compares models with the reference values of golden/models, array by array.
 
-    python tools/parity.py [CONFIG ...] [--only backbone] [--record FILE] [--golden ../shared/golden]
+    python tools/parity.py [CONFIG ...] [--only backbone] [--record FILE] [--below M]
 
 Prints one row per array with the difference and what it may be; the exit code is 1 if one is too
 large or a model could not be built. `KERAS_BACKEND` chooses the backend. `--record` keeps the
