@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_pose.heads.head import Head
-from keras_pose.layers import BatchNormalization, Conv2D, Conv2DTranspose, Stack
-from keras_pose.losses import KeypointMSELoss
+from keras_pose.layers import BatchNormalization, Conv2D, Conv2DTranspose, Stack, component
+from keras_pose.losses import CombinedTargetMSELoss, KeypointMSELoss
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -14,14 +14,26 @@ class HeatmapHead(Head):
 
     Args:
         num_keypoints: int.
-        codec: a heatmap codec, e.g. `MSRAHeatmap`.
-        loss_module: default `KeypointMSELoss()`.
+        codec: a heatmap codec, e.g. `MSRAHeatmap`; some need several maps per keypoint.
+        loss_module: default `KeypointMSELoss()`; `CombinedTargetMSELoss()` where the codec needs
+            several maps per keypoint.
         deconv_filters: widths of the transposed convolutions, each of which doubles the size.
         deconv_kernels: their kernel sizes.
+        conv_filters: widths of the convolutions that follow them.
+        conv_kernels: their kernel sizes.
+        final_kernel: int, kernel size of the last convolution; None to do without it, then what
+            comes before makes the maps.
 
     Returns:
         `{"heatmaps": (B, h, w, K)}`.
+
+    Raises:
+        ValueError: if a convolution lacks its kernel size, or there are other maps than the codec
+            needs.
     """
+
+    # Deviation of the convolutions' initial values.
+    _deviation = 0.001
 
     def __init__(
         self,
@@ -30,31 +42,60 @@ class HeatmapHead(Head):
         loss_module=None,
         deconv_filters=(256, 256, 256),
         deconv_kernels=(4, 4, 4),
+        conv_filters=(),
+        conv_kernels=(),
+        final_kernel=1,
         **kwargs,
     ):
-        super().__init__(codec, loss_module or KeypointMSELoss(), **kwargs)
+        codec = component(codec)
+        maps_per_keypoint = 1 if codec is None else codec.maps_per_keypoint
+        if loss_module is None:
+            loss_module = KeypointMSELoss() if maps_per_keypoint == 1 else CombinedTargetMSELoss()
+        super().__init__(codec, loss_module, **kwargs)
         self.num_keypoints = num_keypoints
         self.deconv_filters = tuple(deconv_filters)
         self.deconv_kernels = tuple(deconv_kernels)
-        if len(self.deconv_filters) != len(self.deconv_kernels):
-            raise ValueError(
-                "deconv_filters and deconv_kernels must be equally long, got "
-                f"{self.deconv_filters} and {self.deconv_kernels}"
-            )
+        self.conv_filters = tuple(conv_filters)
+        self.conv_kernels = tuple(conv_kernels)
+        self.final_kernel = final_kernel
+        self._channels = num_keypoints * maps_per_keypoint
+        for name in ("deconv", "conv"):
+            filters, kernels = (getattr(self, f"{name}_{what}") for what in ("filters", "kernels"))
+            if len(filters) != len(kernels):
+                raise ValueError(
+                    f"{name}_filters and {name}_kernels must be equally long, got {filters} and "
+                    f"{kernels}"
+                )
         self.deconv_layers = Stack()
         for filters, kernel in zip(self.deconv_filters, self.deconv_kernels, strict=True):
-            self.deconv_layers.append(
-                Conv2DTranspose(filters, kernel, 2, (kernel - 1) // 2, kernel % 2, use_bias=False)
+            self._append(
+                self.deconv_layers,
+                Conv2DTranspose(filters, kernel, 2, (kernel - 1) // 2, kernel % 2, use_bias=False),
             )
-            self.deconv_layers.append(BatchNormalization())
-            self.deconv_layers.append(keras.layers.ReLU())
-        self.final_layer = Conv2D(
-            num_keypoints, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.001)
-        )
+        self.conv_layers = Stack()
+        for filters, kernel in zip(self.conv_filters, self.conv_kernels, strict=True):
+            self._append(self.conv_layers, self._convolution(filters, kernel))
+        self.final_layer = None
+        if final_kernel is not None:
+            self.final_layer = self._convolution(self._channels, final_kernel)
+
+    def _convolution(self, filters, kernel):
+        normal = keras.initializers.RandomNormal(stddev=self._deviation)
+        return Conv2D(filters, kernel, padding=(kernel - 1) // 2, kernel_initializer=normal)
+
+    @staticmethod
+    def _append(stack, convolution):
+        for layer in (convolution, BatchNormalization(), keras.layers.ReLU()):
+            stack.append(layer)
 
     def call(self, features, training=None):
         x = self.deconv_layers(features[-1], training=training)
-        return {"heatmaps": ops.cast(self.final_layer(x), "float32")}
+        x = self.conv_layers(x, training=training)
+        if self.final_layer is not None:
+            x = self.final_layer(x)
+        if x.shape[-1] != self._channels:
+            raise ValueError(f"the codec needs {self._channels} maps, the head has {x.shape[-1]}")
+        return {"heatmaps": ops.cast(x, "float32")}
 
     def get_config(self):
         return {
@@ -62,4 +103,7 @@ class HeatmapHead(Head):
             "num_keypoints": self.num_keypoints,
             "deconv_filters": self.deconv_filters,
             "deconv_kernels": self.deconv_kernels,
+            "conv_filters": self.conv_filters,
+            "conv_kernels": self.conv_kernels,
+            "final_kernel": self.final_kernel,
         }

@@ -16,6 +16,7 @@ from keras_pose.losses.keypoint_mse import (
 )
 from keras_pose.losses.loss import Loss
 from keras_pose.losses.movenet import MoveNetLoss
+from keras_pose.losses.multilevel import MultilevelLoss
 from keras_pose.losses.multiple import MultipleLossWrapper
 from keras_pose.losses.oks import BoxOKSLoss, OKSLoss
 from keras_pose.losses.regression import (
@@ -25,4 +26,5 @@ from keras_pose.losses.regression import (
     SoftWeightSmoothL1Loss,
 )
 from keras_pose.losses.rle import RLELoss
+from keras_pose.losses.skps import SKPSLoss
 from keras_pose.losses.wing import SoftWingLoss, WingLoss
