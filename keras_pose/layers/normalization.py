@@ -26,6 +26,14 @@ class LayerNormalization(LazyInitialization, keras.layers.LayerNormalization):
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
+class GroupNormalization(LazyInitialization, keras.layers.GroupNormalization):
+    """Normalisation over pixels and groups of channels with PyTorch's epsilon (1e-5)."""
+
+    def __init__(self, groups=32, epsilon=1e-5, **kwargs):
+        super().__init__(groups, epsilon=epsilon, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
 class PixelNormalization(keras.layers.Layer):
     """Turns uint8 RGB pixels into the numbers a network was trained on: `(x - mean) / std`.
 
