@@ -2,9 +2,11 @@
 
 from keras_pose.layers.activation import activation
 from keras_pose.layers.attention import SelfAttention, WindowAttention, attend, split_heads
+from keras_pose.layers.channel_shuffle import channel_shuffle
 from keras_pose.layers.composite import Composite, Stack, component, serialized, symbolic
 from keras_pose.layers.conv_module import ConvModule, SeparableConvModule, SqueezeExcite
 from keras_pose.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D
+from keras_pose.layers.deformable import DeformableConv2D
 from keras_pose.layers.dense import Dense
 from keras_pose.layers.drop_path import DropPath, drop_path_rates
 from keras_pose.layers.gated_attention import GatedAttentionUnit, ScaleNorm
@@ -15,6 +17,7 @@ from keras_pose.layers.initialization import (
 )
 from keras_pose.layers.normalization import (
     BatchNormalization,
+    GroupNormalization,
     LayerNormalization,
     PixelNormalization,
 )

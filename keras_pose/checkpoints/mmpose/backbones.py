@@ -1,6 +1,6 @@
 """MMPose's backbones; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import high_resolution, residual, rtmpose, transformers
+from keras_pose.checkpoints.mmpose import high_resolution, mobile, residual, rtmpose, transformers
 from keras_pose.checkpoints.mmpose.types import Type, same
 
 
@@ -14,6 +14,7 @@ TYPES = {
     **high_resolution.TYPES,
     **transformers.TYPES,
     **residual.TYPES,
+    **mobile.TYPES,
     "VGG": Type(
         "VGG",
         {**same("depth", "out_indices", "ceil_mode", "with_last_pool"), "norm_cfg": "norm"},
@@ -25,6 +26,22 @@ TYPES = {
             "conv_cfg": (None,),
         },
         prepare=_vgg,
+    ),
+    "CPM": Type(
+        "CPM",
+        {"out_channels": "num_keypoints", **same("num_stages", "feat_channels", "middle_channels")},
+        {"in_channels": (3,)},
+    ),
+    "HourglassNet": Type(
+        "Hourglass",
+        {
+            **same("downsample_times", "num_stacks", "stage_channels", "stage_blocks"),
+            "feat_channel": "feat_channels",
+        },
+    ),
+    "HourglassAENet": Type(
+        "HourglassAE",
+        same("downsample_times", "num_stacks", "out_channels", "stage_channels", "feat_channels"),
     ),
     "AlexNet": Type("AlexNet", ignored={"num_classes": (-1,)}),
     "MobileNetV2": Type(

@@ -47,6 +47,8 @@ TYPES = {
     "KeypointOHKMMSELoss": _row("KeypointOHKMMSELoss", "topk"),
     "CombinedTargetMSELoss": _row("CombinedTargetMSELoss"),
     "AdaptiveWingLoss": _row("AdaptiveWingLoss", "alpha", "omega", "epsilon", "theta"),
+    # No type of MMPose's: the two losses of its SKPSHead.
+    "SKPSLoss": Type("SKPSLoss", {"heatmap_loss": "heatmap_loss", "offside_loss": "offset_loss"}),
     "SmoothL1Loss": _row("SmoothL1Loss"),
     "SoftWeightSmoothL1Loss": _row("SoftWeightSmoothL1Loss", "supervise_empty", "beta"),
     "L1Loss": _row("L1Loss", "reduction"),
@@ -92,6 +94,8 @@ TYPES = {
     "GIoULoss": _same("GIoULoss", *_BOXES),
     "DIoULoss": _same("DIoULoss", *_BOXES, prepare=_unless_given(eps=1e-6)),
     "CIoULoss": _same("CIoULoss", *_BOXES),
+    # No type of MMPose's: the loss or losses of its MSPNHead, with its `level_indices`.
+    "MultilevelLoss": _same("MultilevelLoss", "losses", "levels"),
     "MultipleLossWrapper": _same("MultipleLossWrapper", "losses"),
     "KDLoss": Type("KDLoss", {"weight": "loss_weight", "name": "term"}, {"use_this": (True,)}),
     "FeaLoss": Type(
