@@ -1,6 +1,6 @@
 """Times the package beside its best alternatives, in one run, and prints ratios.
 
-    python tools/benchmark.py [latency] [detector] [load] [import] [evaluation]
+    python tools/benchmark.py [latency] [detector] [load] [import] [evaluation] [networks]
 
 Every backend and runtime runs in a process of its own, one after the other, over several rounds, so
 that a busy moment of the machine does not hit one of them alone; the least of the rounds' medians
@@ -158,6 +158,60 @@ def worker_network(name: str) -> dict:
     return {"ms": milliseconds(lambda: estimator.predict_on_batch(images), repeats=30)}
 
 
+def worker_forward(name: str, batch: str) -> dict:
+    """Raw outputs of a published model, uint8 pixels in, NumPy arrays out; weights do not matter."""
+    import keras_pose
+
+    estimator = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)
+    inference, images = estimator.inference(decode=False), _noise(estimator, batch)
+    return {"ms": milliseconds(lambda: inference.predict_on_batch(images), repeats=15, warm=3)}
+
+
+def worker_plain_forward(name: str, batch: str) -> dict:
+    """The same layers as a plain PyTorch network, normalisation included."""
+    import plain_torch
+    import torch
+
+    import keras_pose
+    from keras_pose.layers.naming import state_dict
+
+    estimator = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)
+    weights = {key: torch.tensor(value) for key, value in state_dict(estimator).items()}
+    network, images = plain_torch.NETWORKS[name], _noise(estimator, batch)
+    mean, std = (
+        torch.tensor(v).reshape(3, 1, 1)
+        for v in (estimator.preprocess.mean, estimator.preprocess.std)
+    )
+
+    @torch.inference_mode()
+    def run():
+        x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        outputs = network(plain_torch.Weights(weights), ((x - mean) / std).contiguous())
+        return {key: value.numpy() for key, value in outputs.items()}
+
+    return {"ms": milliseconds(run, repeats=15, warm=3)}
+
+
+def worker_runtime_forward(path: str, batch: str) -> dict:
+    """The exported graph in its runtime, as its own interface runs it."""
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0]
+    images = np.random.default_rng(0).integers(0, 255, (int(batch), *entry.shape[1:]), "uint8")
+    return {"ms": milliseconds(lambda: session.run(None, {entry.name: images}), 15, 3)}
+
+
+def _noise(estimator, batch: str):
+    import numpy as np
+
+    width, height = estimator.input_size
+    return np.random.default_rng(0).integers(0, 255, (int(batch), height, width, 3), "uint8")
+
+
 def worker_evaluation(seed: str) -> dict:
     """COCO AP of as many people as val2017 has, with the engine of the package and pycocotools."""
     from keras_pose.evaluation import coco_engine, coco_keypoint_ap
@@ -306,6 +360,50 @@ def _print_least(worker: str, rounds: int) -> None:
             print(f"  {backend:12s} {name:32s} {min(run[name] for run in runs):6.2f}")
 
 
+def section_networks(rounds: int) -> None:
+    from plain_torch import NETWORKS
+
+    print(f"\nForward pass of published models at 256x192, {THREADS} threads")
+    for name in NETWORKS:
+        for batch in ("1", "8"):
+            _print_forward(name, batch, rounds)
+
+
+def _print_forward(name: str, batch: str, rounds: int) -> None:
+    best: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = _exported_forward(name, batch, Path(folder))
+        for _ in range(rounds):
+            runs = {backend: ("forward", backend, name) for backend in installed_backends()}
+            if importlib.util.find_spec("torch"):
+                runs["plain torch"] = ("plain_forward", "torch", name)
+            if onnx:
+                runs["onnx"] = ("runtime_forward", installed_backends()[0], str(onnx))
+            for row, (worker, backend, subject) in runs.items():
+                ms = measure(worker, backend, subject, batch)["ms"]
+                best[row] = min(ms, best.get(row, ms))
+    fastest = min(best.values())
+    print(f"  {name}, batch {batch}")
+    for row, ms in best.items():
+        print(f"    {row:12s} {ms:8.1f} ms {ms / fastest:6.2f} x the fastest")
+
+
+def _exported_forward(name: str, batch: str, folder: Path) -> Path | None:
+    if not importlib.util.find_spec("onnxruntime"):
+        return None
+    path = folder / "network.onnx"
+    code = (
+        "import sys, keras_pose\n"
+        "name, path, batch = sys.argv[1:]\n"
+        "model = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)\n"
+        "keras_pose.export(model, path, decode=False, batch_size=int(batch))\n"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", code, name, str(path), batch]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    return path
+
+
 def section_evaluation(rounds: int) -> None:
     runs = [measure("evaluation", installed_backends()[0], "0") for _ in range(rounds)]
     reference = min(run["pycocotools s"] for run in runs)
@@ -325,6 +423,7 @@ SECTIONS = {
     "load": section_load,
     "import": section_import,
     "evaluation": section_evaluation,
+    "networks": section_networks,
 }
 
 
