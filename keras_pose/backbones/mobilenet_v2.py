@@ -16,7 +16,7 @@ STAGES = (
 )
 
 
-def _rounded(channels: float, divisor: int = 8) -> int:
+def rounded_width(channels: float, divisor: int = 8) -> int:
     """Channels to a multiple of 8, never more than 10 % down."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
@@ -66,10 +66,10 @@ class MobileNetV2(Composite):
         if not self.out_indices or not all(0 <= i <= 7 for i in self.out_indices):
             raise ValueError(f"out_indices must lie in 0..7, got {self.out_indices}")
         settings = {"norm": norm, "padding": padding}
-        channels = _rounded(32 * widen_factor)
+        channels = rounded_width(32 * widen_factor)
         self.conv1 = ConvModule(channels, 3, 2, activation="relu6", **settings)
         for number, (expansion, width, blocks, strides) in enumerate(STAGES, start=1):
-            width = _rounded(width * widen_factor)
+            width = rounded_width(width * widen_factor)
             stage = Stack()
             for i in range(blocks):
                 stage.append(

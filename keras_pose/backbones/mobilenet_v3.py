@@ -7,21 +7,77 @@ from keras_pose.layers import Composite, ConvModule, SqueezeExcite
 # What names a block's expanded map among the outputs.
 _EXPANDED = ".expand_conv"
 
+# Tables 1 and 2 of the paper, but for the stride of "large" that MMPose has one block later.
+VARIANTS = {
+    "small": (
+        (3, 16, 16, 4, "relu", 2),
+        (3, 72, 24, 0, "relu", 2),
+        (3, 88, 24, 0, "relu", 1),
+        (5, 96, 40, 24, "hard_swish", 2),
+        (5, 240, 40, 60, "hard_swish", 1),
+        (5, 240, 40, 60, "hard_swish", 1),
+        (5, 120, 48, 30, "hard_swish", 1),
+        (5, 144, 48, 36, "hard_swish", 1),
+        (5, 288, 96, 72, "hard_swish", 2),
+        (5, 576, 96, 144, "hard_swish", 1),
+        (5, 576, 96, 144, "hard_swish", 1),
+    ),
+    "large": (
+        (3, 16, 16, 0, "relu", 1),
+        (3, 64, 24, 0, "relu", 2),
+        (3, 72, 24, 0, "relu", 1),
+        (5, 72, 40, 18, "relu", 2),
+        (5, 120, 40, 30, "relu", 1),
+        (5, 120, 40, 30, "relu", 1),
+        (3, 240, 80, 0, "hard_swish", 2),
+        (3, 200, 80, 0, "hard_swish", 1),
+        (3, 184, 80, 0, "hard_swish", 1),
+        (3, 184, 80, 0, "hard_swish", 1),
+        (3, 480, 112, 120, "hard_swish", 1),
+        (3, 672, 112, 168, "hard_swish", 1),
+        (5, 672, 160, 168, "hard_swish", 1),
+        (5, 672, 160, 168, "hard_swish", 2),
+        (5, 960, 160, 240, "hard_swish", 1),
+    ),
+}
+
 
 class InvertedResidual(Composite):
     """1x1 expansion, depthwise, squeeze and excitation, linear 1x1; plus the input where it fits.
 
     Returns the expanded map and the output: some necks read the first.
+
+    Args:
+        row: as in `MobileNetV3`.
+        in_channels: int.
+        norm, padding, hard_sigmoid, always_expand: as in `MobileNetV3`.
+        groups: int, of the middle convolution; None makes it depthwise.
     """
 
-    def __init__(self, row, in_channels, norm, padding, hard_sigmoid, always_expand, **kwargs):
+    def __init__(
+        self,
+        row,
+        in_channels,
+        norm="batch",
+        padding=None,
+        hard_sigmoid="hard_sigmoid",
+        always_expand=True,
+        groups=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         kernel_size, middle, out_channels, squeeze, activation, strides = row
         self.expand_conv = None
         if always_expand or middle != in_channels:
             self.expand_conv = ConvModule(middle, 1, norm=norm, activation=activation)
         self.depthwise_conv = ConvModule(
-            None, kernel_size, strides, padding=padding, norm=norm, activation=activation
+            None if groups in (None, middle) else middle,
+            kernel_size,
+            strides,
+            padding=padding,
+            groups=groups or 1,
+            norm=norm,
+            activation=activation,
         )
         self.se = SqueezeExcite(middle, squeeze, gate=hard_sigmoid) if squeeze else None
         self.linear_conv = ConvModule(out_channels, 1, norm=norm, activation=None)
@@ -42,7 +98,8 @@ class MobileNetV3(Composite):
 
     Args:
         blocks: one row per block: (kernel size, middle channels, output channels, squeeze channels
-            or 0, activation, stride).
+            or 0, activation, stride); or "small" or "large", MMPose's tables, whose gates are
+            "hard_sigmoid_half".
         stem_channels: int, width of the first 3x3 convolution of stride 2.
         stem_activation: name.
         last_channels: int, width of a last 1x1 convolution (`conv2`), 0 for none.
@@ -71,7 +128,10 @@ class MobileNetV3(Composite):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.blocks = [tuple(row) for row in blocks]
+        if isinstance(blocks, str) and blocks not in VARIANTS:
+            raise ValueError(f'blocks must be rows, "small" or "large", got {blocks!r}')
+        rows = VARIANTS[blocks] if isinstance(blocks, str) else blocks
+        self.blocks = [tuple(row) for row in rows]
         self.stem_channels = stem_channels
         self.stem_activation = stem_activation
         self.last_channels = last_channels

@@ -24,6 +24,7 @@ _FUNCTIONS = {
     "hard_silu": ops.hard_silu,
     "hard_swish": ops.hard_silu,
     "mish": lambda x: x * ops.tanh(ops.softplus(x)),
+    "hard_sigmoid_half": lambda x: ops.clip(0.5 * x + 0.5, 0.0, 1.0),
     "hard_sigmoid_float16": _hard_sigmoid_float16,
     "hard_swish_float16": _hard_swish_float16,
 }
@@ -33,6 +34,7 @@ def activation(name: str | None):
     """The function of an activation name, or None.
 
     Names are Keras' own ("relu", "relu6", "silu", "hard_swish", ...); "gelu" is the exact one.
+    "hard_sigmoid_half" has slope 1/2, as OpenMMLab's networks, where Keras' and PyTorch's has 1/6.
     "hard_swish_float16" and "hard_sigmoid_float16" use 1/6 rounded to float16, as networks do whose
     graphs were stored in half precision (0.05 px and 0.001 of score apart from the exact ones).
     """

@@ -3,9 +3,17 @@
 import pytest
 
 from keras_pose.backbones import (
+    CPM,
+    MSPN,
+    RSN,
     VGG,
     CSPDarknet,
     CSPNeXt,
+    Hourglass,
+    HourglassAE,
+    HRFormer,
+    HRNet,
+    LiteHRNet,
     MobileNetV2,
     MobileNetV3,
     PyramidVisionTransformer,
@@ -13,8 +21,12 @@ from keras_pose.backbones import (
     ResNeSt,
     ResNet,
     SCNet,
+    ShuffleNetV1,
+    ShuffleNetV2,
     SwinTransformer,
     UniFormer,
+    ViPNASMobileNetV3,
+    ViPNASResNet,
     VisionTransformer,
 )
 
@@ -119,6 +131,70 @@ BACKBONES = {
     "cspdarknet": (
         lambda: CSPDarknet("P5", 0.33, 0.0625, pool_sizes=(3, 5)),
         [(8, 4, 16), (4, 2, 32), (2, 1, 64)],
+    ),
+    "mobilenet_v3_variant": (
+        lambda: MobileNetV3("small", outputs=("layer3",), hard_sigmoid="hard_sigmoid_half"),
+        [(8, 4, 24)],
+    ),
+    "shufflenet_v1": (
+        lambda: ShuffleNetV1(2, 0.25, out_indices=(0, 2)),
+        [(8, 4, 48), (2, 1, 200)],
+    ),
+    "shufflenet_v2": (
+        lambda: ShuffleNetV2(out_indices=(1, 3), widths=(8, 12, 16, 20)),
+        [(4, 2, 12), (2, 1, 20)],
+    ),
+    "vipnas_resnet": (
+        lambda: ViPNASResNet(
+            [(8, 1, 2, 3, 2, True), (8, 2, 1, 5, 4, False), (12, 1, 1, 3, 3, True), (0,) * 6],
+            stem_channels=4,
+            stem_kernel=3,
+            out_indices=(0, 2),
+        ),
+        [(16, 8, 8), (4, 2, 12)],
+    ),
+    "vipnas_mobilenet_v3": (
+        lambda: ViPNASMobileNetV3(
+            [(4, 1, 1, 3, 2, True, "relu", 1), (6, 3, 2, 5, 9, False, "hard_swish", 2)], 4
+        ),
+        [(16, 8, 6)],
+    ),
+    "cpm": (
+        lambda: CPM(3, 3, feat_channels=4, middle_channels=2, stem_channels=(4, 3, 5)),
+        [(8, 4, 3)] * 3,
+    ),
+    "hourglass": (
+        lambda: Hourglass(2, 3, (4, 6, 8), (1, 2, 1), feat_channels=5, stem_channels=3),
+        [(16, 8, 5)] * 3,
+    ),
+    "hourglass_ae": (
+        lambda: HourglassAE(2, 2, 7, (6, 4, 8), feat_channels=6, stem_channels=(3, 4)),
+        [(16, 8, 7)] * 2,
+    ),
+    "hrnet": (lambda: HRNet((4, 6, 8), (1, 2), (1, 1, 1), 4), [(16, 8, 4)]),
+    "hrnet_v2": (
+        lambda: HRNet((4, 6), (2,), (2, 1), 4, multiscale_output=True, interpolation="bilinear"),
+        [(16, 8, 4), (8, 4, 6)],
+    ),
+    "hrformer": (
+        lambda: HRFormer((4, 6, 8), (2, 1, 4), (1, 1), (1, 1, 2), 3, 2, 0.5, 4),
+        [(16, 8, 4)],
+    ),
+    "litehrnet": (
+        lambda: LiteHRNet((8, 16, 24), (1, 2), 1, 4, 8, 8),
+        [(16, 8, 8)],
+    ),
+    "litehrnet_without_head": (
+        lambda: LiteHRNet((16, 8), (1,), 2, 2, 8, 16, 0.5, with_head=False),
+        [(16, 8, 16)],
+    ),
+    "mspn": (
+        lambda: MSPN(2, (1, 2), unit_channels=6, top_channels=2),
+        [(8, 4, 6), (16, 8, 6), (8, 4, 6), (16, 8, 6)],
+    ),
+    "rsn": (
+        lambda: RSN(2, (1, 2), 3, unit_channels=6, top_channels=4, expand_times=32),
+        [(8, 4, 6), (16, 8, 6), (8, 4, 6), (16, 8, 6)],
     ),
 }
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
