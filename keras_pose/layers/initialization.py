@@ -54,13 +54,13 @@ def set_kernel_initializer(root: keras.layers.Layer, initializer) -> None:
     """Makes every convolution below a layer draw its kernel with this initialiser.
 
     For networks that start from other numbers than `keras_pose.layers` do; to be called where the
-    layers have been made and nothing is built yet.
+    layers have been made and nothing is built yet. Each takes a copy, which draws other numbers.
     """
     for layer in root._flatten_layers():
         if isinstance(layer, keras.layers.DepthwiseConv2D):
-            layer.depthwise_initializer = initializer
+            layer.depthwise_initializer = initializer.clone()
         elif isinstance(layer, keras.layers.Conv2D | keras.layers.Conv2DTranspose):
-            layer.kernel_initializer = initializer
+            layer.kernel_initializer = initializer.clone()
 
 
 def _on_device(values, dtype):
