@@ -159,7 +159,7 @@ def worker_network(name: str) -> dict:
 
 
 def worker_forward(name: str, batch: str) -> dict:
-    """Raw outputs of a published model, uint8 pixels in, NumPy arrays out; weights do not matter."""
+    """Raw outputs of a published model, from uint8 pixels to NumPy; weights do not matter."""
     import keras_pose
 
     estimator = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)
