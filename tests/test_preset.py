@@ -17,7 +17,7 @@ from keras_pose.backbones import ResNet
 from keras_pose.codecs import MSRAHeatmap
 from keras_pose.heads import HeatmapHead
 from keras_pose.paths import PRESETS
-from keras_pose.preset import file_hash, preset_folder, preset_names, read_metadata
+from keras_pose.preset import built_in_names, file_hash, preset_folder, read_metadata
 from keras_pose.skeleton import Skeleton
 
 SIZE = (32, 32)
@@ -112,6 +112,31 @@ def test_a_preset_holds_every_weight_once(estimator, saved):
             lambda name, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None
         )
     assert len(arrays) == len(estimator.variables)
+
+
+def _names_in(folder):
+    names = []
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(lambda name, item: names.append(name))
+    return names
+
+
+def test_what_training_adds_is_not_stored(saved, tmp_path, images):
+    trained = keras_pose.TopdownEstimator.from_preset(saved)
+    trained.compile("adam")
+    labels = {"keypoints": np.full((2, 1, 2, 2), 9.0, "f4"), "visible": np.ones((2, 1, 2), "f4")}
+    trained.fit(images, labels, batch_size=2, verbose=0)
+    folder = trained.save_to_preset(tmp_path / "trained")
+    assert _names_in(folder) == _names_in(saved)
+    assert trained.optimizer.iterations == 1
+    trained.fit(images, labels, batch_size=2, verbose=0)
+    copy = keras_pose.TopdownEstimator.from_preset(folder)
+    _same(copy, keras_pose.TopdownEstimator.from_preset(folder), images)
+
+
+def test_weights_may_be_new(saved):
+    copy = keras_pose.TopdownEstimator.from_preset(saved, load_weights=False)
+    assert np.std(keras.ops.convert_to_numpy(copy.backbone.conv1.kernel)) > 0
 
 
 def test_a_preset_leaves_names_and_precision_to_who_loads_it(saved):
@@ -219,7 +244,7 @@ def test_other_backends_read_the_same_model(backend, estimator, saved, tmp_path,
             np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", built_in_names())
 def test_built_in_presets_state_their_facts(name):
     facts = read_metadata(name)
     for key in ("description", "licence", "training_data", "origin", "paper"):
@@ -238,7 +263,7 @@ def test_built_in_presets_state_their_facts(name):
         assert Skeleton.load(PRESETS / "models" / name / "skeleton.json") == model.skeleton
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", built_in_names())
 def test_built_in_presets_state_metrics_with_their_protocol(name):
     metrics = read_metadata(name)["metrics"]
     assert all(metric["protocol"] and 0 < metric["value"] < 1 for metric in metrics)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from keras_pose.backend import backend_reason, devices, installed_backends
 from keras_pose.cli import runtime
-from keras_pose.paths import PRESETS
+from keras_pose.paths import PRESETS, cache_folder
 
 _PACKAGES = (
     *("keras-pose", "keras", "numpy", "opencv-python-headless", "opencv-python"),
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the facts, a line each."""
     import keras
 
-    from keras_pose.preset import preset_names
+    from keras_pose.preset import built_in_names, zoo
 
     runtime.prepare(arguments)
     backend = keras.backend.backend()
@@ -44,8 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         "device": f"{', '.join(devices())} ({_device_reason(arguments)})",
         "python": f"{platform.python_version()} at {sys.executable}",
         "system": f"{platform.platform()}, {os.cpu_count()} CPU cores",
-        "presets": f"{', '.join(preset_names()) or 'none'} in {PRESETS}",
-        "cache": str(runtime.cache_folder()),
+        "presets": f"{', '.join(built_in_names()) or 'none'} in {PRESETS}; "
+        f"{len(zoo.names())} of MMPose's to download",
+        "cache": str(cache_folder()),
         "versions": ", ".join(f"{name} {number}" for name, number in _versions().items()),
     }
     for name, value in lines.items():

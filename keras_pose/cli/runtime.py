@@ -2,10 +2,9 @@
 
 import argparse
 import os
-import sys
-from pathlib import Path
 
 from keras_pose.backend import BACKENDS, DEVICES, devices
+from keras_pose.paths import cache_folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,17 +42,6 @@ def prepare(arguments: argparse.Namespace) -> None:
         )
     if backend == "jax" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         _keep_compiled()
-
-
-def cache_folder() -> Path:
-    """Where this user's caches of the package lie."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "keras_pose"
 
 
 def _keep_compiled() -> None:

@@ -3,14 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras
-
-from keras_pose.checkpoints.mmpose import current_names, translate_model
-from keras_pose.checkpoints.state_dict import read_state_dict
 from keras_pose.estimators.topdown import TopdownEstimator
-from keras_pose.layers import skip_initialization
-from keras_pose.layers.naming import load_state_dict
-from keras_pose.skeleton import Skeleton
+from keras_pose.preset.conversion import build
 
 
 def from_mmpose(
@@ -40,11 +34,4 @@ def from_mmpose(
         ValueError: if the config uses something that has no counterpart yet, or names are missing
             or unused; it lists them.
     """
-    config = translate_model(
-        model_config, Skeleton.resolve(skeleton).to_dict(), codec, udp, box_padding
-    )
-    arrays = current_names(read_state_dict(state_dict), model_config["head"])
-    with skip_initialization():
-        estimator = keras.saving.deserialize_keras_object(config)
-    load_state_dict(estimator, arrays)
-    return estimator
+    return build(model_config, state_dict, skeleton, codec, udp, box_padding)

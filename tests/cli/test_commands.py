@@ -10,6 +10,7 @@ import pytest
 from keras_pose.backend import installed_backends
 from keras_pose.cli import main
 from keras_pose.paths import PRESETS
+from keras_pose.preset import preset_names
 
 
 def run(*words, **environment):
@@ -47,6 +48,35 @@ def test_presets_are_listed_with_their_facts(capsys):
     assert main(["presets"]) == 0
     text = capsys.readouterr().out
     for part in ("movenet_lightning_coco", "192 x 192", "licence", "parameters", "local"):
+        assert part in text
+    assert len(text.splitlines()) == 1 + len(preset_names())
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (["--family", "rtmpose"], 53),
+        (["--task", "hand"], 22),
+        (["--task", "hand", "--match", "hrnet", "--data", "rhd"], 3),
+        (["--task", "detection"], 1),
+        (["--licence", "apache", "--task", "face"], 6),
+        (["--local", "--match", "movenet"], 1),
+    ],
+)
+def test_presets_are_filtered(capsys, options, count):
+    assert main(["presets", *options]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + count
+
+
+def test_filters_that_nothing_fits_are_exit_code_2(capsys):
+    assert main(["presets", "--family", "nonsense"]) == 2
+    assert "no preset fits" in capsys.readouterr().err
+
+
+def test_a_preset_of_the_zoo_is_described_without_a_download(capsys):
+    assert main(["presets", "vitpose-s"]) == 0
+    text = capsys.readouterr().out
+    for part in ("td-hm_ViTPose-small-simple", "unknown", "flip test", "CC BY 4.0", "not here"):
         assert part in text
 
 
