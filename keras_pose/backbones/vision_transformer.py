@@ -15,8 +15,6 @@ from keras_pose.layers import (
 )
 from keras_pose.layers.transformer import FeedForward, PatchEmbedding
 
-_EPSILON = 1e-6
-
 # Channels, blocks, heads, hidden channels of the MLPs; tables 1 and 2 of the ViTPose paper.
 VARIANTS = {
     "small": (384, 12, 12, 1536),
@@ -30,11 +28,13 @@ _KEYS = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 class TransformerBlock(Composite):
     """Attention and an MLP, each on normalised tokens and added to its input."""
 
-    def __init__(self, channels, heads, hidden, drop_path_rate, qkv_bias, experts, **kwargs):
+    def __init__(
+        self, channels, heads, hidden, drop_path_rate, qkv_bias, epsilon, experts, **kwargs
+    ):
         super().__init__(**kwargs)
-        self.ln1 = LayerNormalization(_EPSILON)
+        self.ln1 = LayerNormalization(epsilon)
         self.attn = SelfAttention(channels, heads, qkv_bias)
-        self.ln2 = LayerNormalization(_EPSILON)
+        self.ln2 = LayerNormalization(epsilon)
         self.ffn = FeedForward(channels, hidden, *experts)
         self.drop_path = DropPath(drop_path_rate)
 
@@ -58,6 +58,7 @@ class VisionTransformer(LazyInitialization, Composite):
         drop_path_rate: float, stochastic depth of the last block; grows from 0 in the first.
         qkv_bias: bool.
         final_norm: bool, whether the last block's map is normalised.
+        epsilon: float, of the layer normalisations.
         num_experts: int, experts in each MLP, of which one is used: ViTPose++ has one for each
             data set that it was trained on. 0 for none.
         expert_channels: int, width of the experts' part of the channels.
@@ -77,6 +78,7 @@ class VisionTransformer(LazyInitialization, Composite):
         drop_path_rate=0.0,
         qkv_bias=True,
         final_norm=True,
+        epsilon=1e-6,
         num_experts=0,
         expert_channels=0,
         dataset_index=0,
@@ -92,6 +94,7 @@ class VisionTransformer(LazyInitialization, Composite):
         self.drop_path_rate = drop_path_rate
         self.qkv_bias = qkv_bias
         self.final_norm = final_norm
+        self.epsilon = epsilon
         self.num_experts = num_experts
         self.expert_channels = expert_channels
         self.dataset_index = dataset_index
@@ -112,10 +115,13 @@ class VisionTransformer(LazyInitialization, Composite):
         experts = (num_experts, expert_channels, dataset_index)
         rates = drop_path_rates(drop_path_rate, depth)[: self._outputs[-1] + 1]
         self.layers = Stack(
-            [TransformerBlock(channels, heads, hidden, rate, qkv_bias, experts) for rate in rates]
+            [
+                TransformerBlock(channels, heads, hidden, rate, qkv_bias, epsilon, experts)
+                for rate in rates
+            ]
         )
         if final_norm and self._outputs[-1] == depth - 1:
-            self.ln1 = LayerNormalization(_EPSILON)
+            self.ln1 = LayerNormalization(epsilon)
 
     def build(self, input_shape):
         if tuple(input_shape[1:3]) != self.image_size:
@@ -145,6 +151,11 @@ class VisionTransformer(LazyInitialization, Composite):
                 maps.append(ops.reshape(y, (-1, rows, columns, self._channels)))
         return maps
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """`arch` as a dict."""
+        return dict(zip(_KEYS, _sizes(self.arch), strict=True))
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -156,6 +167,7 @@ class VisionTransformer(LazyInitialization, Composite):
             "drop_path_rate": self.drop_path_rate,
             "qkv_bias": self.qkv_bias,
             "final_norm": self.final_norm,
+            "epsilon": self.epsilon,
             "num_experts": self.num_experts,
             "expert_channels": self.expert_channels,
             "dataset_index": self.dataset_index,
