@@ -1,5 +1,7 @@
 """What every codec is: keypoints to what a head learns, and back."""
 
+from keras import ops
+
 
 class Codec:
     """Translates between keypoints in input pixels and a head's outputs.
@@ -42,6 +44,18 @@ class Codec:
     @classmethod
     def from_config(cls, config: dict) -> "Codec":
         return cls(**config)
+
+
+def last_instance(points, present):
+    """Of points `(B, N, K, 2)` those of the last instance that is present `(B, N, K)`, bool.
+
+    Returns:
+        `(B, K, 2)`; the first instance's where none is present.
+    """
+    chosen = points[:, 0]
+    for instance in range(1, points.shape[1]):
+        chosen = ops.where(present[:, instance, :, None], points[:, instance], chosen)
+    return chosen
 
 
 def label_weights(labels: dict):

@@ -50,15 +50,12 @@ class MSRAHeatmap(Codec):
         return gaussian_targets(labels, points, self.heatmap_size, self.sigma, form)
 
     def decode(self, outputs):
-        width, height = self.heatmap_size
         maps = ops.cast(outputs["heatmaps"], "float32")
         x, y, score = heatmap_maximum(maps)
         if self.unbiased:
             step_x, step_y = dark_step(maps, x, y, self.blur_kernel_size)
         else:
             step_x, step_y = quarter_step(maps, x, y)
-            step_x = ops.where((x > 1) & (x < width - 1) & (y > 0), step_x, 0.0)
-            step_y = ops.where((y > 1) & (y < height - 1) & (x > 0), step_y, 0.0)
         position = found_position(x + step_x, y + step_y, score)
         return {"keypoints": (position * constant(self._scale))[:, None], "scores": score[:, None]}
 

@@ -21,16 +21,22 @@ def quarter_step(maps, x, y, tie=0.0):
 
     Args:
         maps: `(B, h, w, K)`.
-        x, y: `(B, K)` float32, whole pixels. Pixels whose neighbours lie outside get no
-            meaningful step.
+        x, y: `(B, K)` float32, whole pixels.
         tie: difference up to which neighbours count as equal, `(B, K)` or a number.
 
     Returns:
-        Steps along x and y, each `(B, K)`: -0.25, 0 or 0.25.
+        Steps along x and y, each `(B, K)`: -0.25, 0 or 0.25. At the border they are 0, and along an
+        axis in the second row or column too, as in MMPose 1.3.2.
     """
+    _, height, width, _ = maps.shape
     right, left, below, above = _around(maps, x, y, _NEAR)
-    slopes = right - left, below - above
-    return tuple(ops.where(ops.abs(s) > tie, 0.25 * ops.sign(s), 0.0) for s in slopes)
+    step_x, step_y = (
+        ops.where(ops.abs(slope) > tie, 0.25 * ops.sign(slope), 0.0)
+        for slope in (right - left, below - above)
+    )
+    inner_x = (x > 1) & (x < width - 1) & (y > 0)
+    inner_y = (y > 1) & (y < height - 1) & (x > 0)
+    return ops.where(inner_x, step_x, 0.0), ops.where(inner_y, step_y, 0.0)
 
 
 def dark_step(maps, x, y, blur_kernel_size: int):

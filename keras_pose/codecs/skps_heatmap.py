@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_pose.codecs.codec import Codec
+from keras_pose.codecs.codec import Codec, last_instance
 from keras_pose.codecs.decoding import (
     constant,
     found_position,
@@ -28,6 +28,8 @@ class SKPSHeatmap(Codec):
             corrected for it, so that both ways decode to the same keypoints.
     """
 
+    maps_per_keypoint = 3
+
     def __init__(self, input_size, heatmap_size, sigma=2.0, shift_flipped=True):
         self.input_size = tuple(input_size)
         self.heatmap_size = tuple(heatmap_size)
@@ -45,14 +47,9 @@ class SKPSHeatmap(Codec):
         width, height = self.heatmap_size
         points = ops.cast(labels["keypoints"], "float32") / constant(self._scale)
         targets = gaussian_targets(labels, points, self.heatmap_size, self.sigma, "whole")
-        drawn = labels["visible"] >= 0.5
-        offsets = []
-        for axis, cells in enumerate(grid(height, width)):
-            place = points[:, 0, :, axis]
-            for instance in range(1, points.shape[1]):
-                place = ops.where(drawn[:, instance], points[:, instance, :, axis], place)
-            offsets.append(place[:, None] - constant(cells))
-        offsets = ops.concatenate(offsets, axis=-1)
+        target = last_instance(points, labels["visible"] >= 0.5)[:, None]
+        cells_x, cells_y = (constant(cells) for cells in grid(height, width))
+        offsets = ops.concatenate([target[..., 0] - cells_x, target[..., 1] - cells_y], axis=-1)
         offsets = ops.reshape(offsets, (-1, height, width, 2 * points.shape[2]))
         return {**targets, "offsets": offsets}
 

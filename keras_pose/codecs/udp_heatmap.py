@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_pose.codecs.blur import blur_maps, checked_kernel_size
-from keras_pose.codecs.codec import Codec, label_weights
+from keras_pose.codecs.codec import Codec, label_weights, last_instance
 from keras_pose.codecs.decoding import (
     constant,
     found_position,
@@ -75,22 +75,19 @@ class UDPHeatmap(Codec):
         """`heatmaps` `(B, h, w, K or 3K)` and `weights` `(B, K)`.
 
         Combined maps are keypoint by keypoint: 1 within the radius and 0 elsewhere, then the way
-        to the keypoint along x and y in radii. Where instances overlap the last one shows the way.
+        to the keypoint along x and y in radii. Of several instances the last visible one counts.
         """
         points = ops.cast(labels["keypoints"], "float32") / constant(self._scale)
         if self.heatmap_type == "gaussian":
             return gaussian_targets(labels, points, self.heatmap_size, self.sigma, "point")
         width, height = self.heatmap_size
         cells = constant(np.concatenate(grid(height, width)).transpose(1, 2, 0))
-        # (B, N, h * w, K, 2)
-        ways = (points[:, :, None] - cells) / self._radius
-        disc = ops.cast(ops.sum(ops.square(ways), axis=-1) <= 1, "float32")
-        drawn = labels["visible"][:, :, None] >= 0.5
-        disc = ops.max(disc * ops.cast(drawn, "float32"), axis=1)
-        way = ops.zeros_like(ways[:, 0])
-        for instance in range(ways.shape[1]):
-            way = ops.where(drawn[:, instance, ..., None], ways[:, instance], way)
-        maps = ops.concatenate([disc[..., None], way], axis=-1)
+        drawn = labels["visible"] >= 0.5
+        # (B, h * w, K, 2)
+        way = (last_instance(points, drawn)[:, None] - cells) / self._radius
+        disc = ops.cast(ops.sum(ops.square(way), axis=-1, keepdims=True) <= 1, "float32")
+        maps = ops.concatenate([disc, way], axis=-1)
+        maps = ops.where(ops.any(drawn, axis=1)[:, None, :, None], maps, 0.0)
         maps = ops.reshape(maps, (-1, height, width, 3 * points.shape[2]))
         return {"heatmaps": maps, "weights": ops.max(label_weights(labels), axis=1)}
 

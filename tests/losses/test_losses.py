@@ -13,6 +13,7 @@ from keras_pose.codecs import (
     MSRAHeatmap,
     RegressionLabel,
     SimCCLabel,
+    SKPSHeatmap,
 )
 from keras_pose.layers import serialized
 from keras_pose.layers.naming import state_dict
@@ -34,6 +35,7 @@ from keras_pose.losses import (
     MultipleLossWrapper,
     OKSLoss,
     RLELoss,
+    SKPSLoss,
     SmoothL1Loss,
     SoftWeightSmoothL1Loss,
     SoftWingLoss,
@@ -75,6 +77,11 @@ LOSSES = {
     "rle": (RLELoss(hidden=4), REGRESSION, ["coordinates", "sigmas"]),
     "js_discret": (JSDiscretLoss(0.5), INTEGRAL, ["heatmaps"]),
     "kl_discret": (KLDiscretLoss(beta=2.0, mask=[1], mask_weight=0.5), SIMCC, ["x", "y"]),
+    "skps": (
+        SKPSLoss(AdaptiveWingLoss(0.5), AdaptiveWingLoss(2.0)),
+        SKPSHeatmap(SIZE, CELLS),
+        ["heatmaps", "offsets"],
+    ),
     "multiple": (
         MultipleLossWrapper([SmoothL1Loss(), KeypointMSELoss(2.0)]),
         INTEGRAL,
