@@ -8,6 +8,42 @@ from keras_pose.layers import BatchNormalization, Conv2D, Conv2DTranspose, Stack
 from keras_pose.losses import CombinedTargetMSELoss, KeypointMSELoss
 
 
+def deconvolutions(filters, kernels, groups=None) -> Stack:
+    """Transposed convolutions that double the size, each with a normalisation and a ReLU.
+
+    Args:
+        filters, kernels: their widths and kernel sizes.
+        groups: their groups; default: 1 each.
+
+    Raises:
+        ValueError: if the arguments are not equally long.
+    """
+    given = {} if groups is None else {"deconv_groups": groups}
+    check_lengths(deconv_filters=filters, deconv_kernels=kernels, **given)
+    groups = groups or (1,) * len(filters)
+    stack = Stack()
+    for width, kernel, count in zip(filters, kernels, groups, strict=True):
+        pad = (kernel - 1) // 2
+        append_normalized(
+            stack, Conv2DTranspose(width, kernel, 2, pad, kernel % 2, groups=count, use_bias=False)
+        )
+    return stack
+
+
+def append_normalized(stack: Stack, convolution) -> None:
+    """Appends a convolution, a normalisation and a ReLU."""
+    for layer in (convolution, BatchNormalization(), keras.layers.ReLU()):
+        stack.append(layer)
+
+
+def check_lengths(**settings) -> None:
+    """Refuses settings of which some layers have no value."""
+    if len({len(values) for values in settings.values()}) > 1:
+        *names, last = settings
+        given = " and ".join(str(values) for values in settings.values())
+        raise ValueError(f"{', '.join(names)} and {last} must be equally long, got {given}")
+
+
 @keras.saving.register_keras_serializable(package="keras_pose")
 class HeatmapHead(Head):
     """Heatmaps from the last feature map (https://arxiv.org/abs/1804.06208).
@@ -19,6 +55,7 @@ class HeatmapHead(Head):
             several maps per keypoint.
         deconv_filters: widths of the transposed convolutions, each of which doubles the size.
         deconv_kernels: their kernel sizes.
+        deconv_groups: their groups, as in ViPNAS; default: 1 each.
         conv_filters: widths of the convolutions that follow them.
         conv_kernels: their kernel sizes.
         final_kernel: int, kernel size of the last convolution; None to do without it, then what
@@ -28,8 +65,8 @@ class HeatmapHead(Head):
         `{"heatmaps": (B, h, w, K)}`.
 
     Raises:
-        ValueError: if a convolution lacks its kernel size, or there are other maps than the codec
-            needs.
+        ValueError: if a convolution lacks its kernel size or groups, or there are other maps than
+            the codec needs.
     """
 
     # Deviation of the convolutions' initial values.
@@ -45,6 +82,7 @@ class HeatmapHead(Head):
         conv_filters=(),
         conv_kernels=(),
         final_kernel=1,
+        deconv_groups=None,
         **kwargs,
     ):
         codec = component(codec)
@@ -58,23 +96,15 @@ class HeatmapHead(Head):
         self.conv_filters = tuple(conv_filters)
         self.conv_kernels = tuple(conv_kernels)
         self.final_kernel = final_kernel
+        self.deconv_groups = None if deconv_groups is None else tuple(deconv_groups)
         self._channels = num_keypoints * maps_per_keypoint
-        for name in ("deconv", "conv"):
-            filters, kernels = (getattr(self, f"{name}_{what}") for what in ("filters", "kernels"))
-            if len(filters) != len(kernels):
-                raise ValueError(
-                    f"{name}_filters and {name}_kernels must be equally long, got {filters} and "
-                    f"{kernels}"
-                )
-        self.deconv_layers = Stack()
-        for filters, kernel in zip(self.deconv_filters, self.deconv_kernels, strict=True):
-            self._append(
-                self.deconv_layers,
-                Conv2DTranspose(filters, kernel, 2, (kernel - 1) // 2, kernel % 2, use_bias=False),
-            )
+        self.deconv_layers = deconvolutions(
+            self.deconv_filters, self.deconv_kernels, self.deconv_groups
+        )
+        check_lengths(conv_filters=self.conv_filters, conv_kernels=self.conv_kernels)
         self.conv_layers = Stack()
         for filters, kernel in zip(self.conv_filters, self.conv_kernels, strict=True):
-            self._append(self.conv_layers, self._convolution(filters, kernel))
+            append_normalized(self.conv_layers, self._convolution(filters, kernel))
         self.final_layer = None
         if final_kernel is not None:
             self.final_layer = self._convolution(self._channels, final_kernel)
@@ -82,11 +112,6 @@ class HeatmapHead(Head):
     def _convolution(self, filters, kernel):
         normal = keras.initializers.RandomNormal(stddev=self._deviation)
         return Conv2D(filters, kernel, padding=(kernel - 1) // 2, kernel_initializer=normal)
-
-    @staticmethod
-    def _append(stack, convolution):
-        for layer in (convolution, BatchNormalization(), keras.layers.ReLU()):
-            stack.append(layer)
 
     def call(self, features, training=None):
         x = self.deconv_layers(features[-1], training=training)
@@ -103,6 +128,7 @@ class HeatmapHead(Head):
             "num_keypoints": self.num_keypoints,
             "deconv_filters": self.deconv_filters,
             "deconv_kernels": self.deconv_kernels,
+            "deconv_groups": self.deconv_groups,
             "conv_filters": self.conv_filters,
             "conv_kernels": self.conv_kernels,
             "final_kernel": self.final_kernel,

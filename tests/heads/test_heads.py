@@ -11,9 +11,12 @@ from keras_pose.codecs import (
     MSRAHeatmap,
     RegressionLabel,
     SimCCLabel,
+    SKPSHeatmap,
+    UDPHeatmap,
 )
 from keras_pose.heads import (
     CenterNetHead,
+    CPMHead,
     HeatmapHead,
     IntegralRegressionHead,
     MoveNetHead,
@@ -22,9 +25,18 @@ from keras_pose.heads import (
     RTMCCHead,
     RTMWHead,
     SimCCHead,
+    SKPSHead,
+    VisPredictHead,
 )
 from keras_pose.layers import serialized
-from keras_pose.losses import KeypointMSELoss, KLDiscretLoss, MoveNetLoss, RLELoss, SmoothL1Loss
+from keras_pose.losses import (
+    CombinedTargetMSELoss,
+    KeypointMSELoss,
+    KLDiscretLoss,
+    MoveNetLoss,
+    RLELoss,
+    SmoothL1Loss,
+)
 
 MSRA = MSRAHeatmap((48, 32), (12, 8))
 REGRESSION = RegressionLabel((48, 32))
@@ -44,6 +56,56 @@ HEADS = {
     "heatmap_head_without_deconv": (
         lambda: HeatmapHead(3, MSRA, deconv_filters=(), deconv_kernels=()),
         [(8, 12, 6)],
+        {"heatmaps": (8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "heatmap_head_with_convolutions": (
+        lambda: HeatmapHead(3, MSRA, None, (4,), (4,), (5, 6), (1, 3), final_kernel=3),
+        [(4, 6, 5)],
+        {"heatmaps": (8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "heatmap_head_without_final_layer": (
+        lambda: HeatmapHead(3, MSRA, None, (), (), (3,), (1,), final_kernel=None),
+        [(8, 12, 5)],
+        {"heatmaps": (8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "heatmap_head_of_three_maps": (
+        lambda: HeatmapHead(3, UDPHeatmap((48, 32), (12, 8), "combined"), None, (), ()),
+        [(8, 12, 5)],
+        {"heatmaps": (8, 12, 9)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "skps_head": (
+        lambda: SKPSHead(3, SKPSHeatmap((48, 32), (12, 8)), None, (4,), (1,)),
+        [(8, 12, 5)],
+        {"heatmaps": (8, 12, 3), "offsets": (8, 12, 6)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "vis_predict_head": (
+        lambda: VisPredictHead(HeatmapHead(3, MSRA, None, (4,), (4,))),
+        [(9, 9, 2), (4, 6, 5)],
+        {"heatmaps": (8, 12, 3), "visibility": (3,)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3), "visible": (1, 3)},
+    ),
+    "heatmap_head_in_groups": (
+        lambda: HeatmapHead(3, MSRA, None, (4, 6), (4, 2), deconv_groups=(2, 2)),
+        [(2, 3, 6)],
+        {"heatmaps": (8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "cpm_head": (
+        lambda: CPMHead(3, MSRA, num_stages=3),
+        [(8, 12, 6)] * 3,
+        {"heatmaps": (8, 12, 3), "intermediate_heatmaps": (2, 8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "cpm_head_of_one_stage": (
+        lambda: CPMHead(
+            3, MSRA, num_stages=1, deconv_filters=(3,), deconv_kernels=(4,), final_kernel=None
+        ),
+        [(4, 6, 5)],
         {"heatmaps": (8, 12, 3)},
         {"keypoints": (1, 3, 2), "scores": (1, 3)},
     ),
@@ -169,6 +231,29 @@ def test_deconvolutions_need_a_kernel_each():
         HeatmapHead(3, MSRA, deconv_filters=(4, 4), deconv_kernels=(4,))
 
 
+def test_convolutions_need_a_kernel_each():
+    with pytest.raises(ValueError, match="conv_filters and conv_kernels must be equally long"):
+        HeatmapHead(3, MSRA, conv_filters=(4,))
+
+
+def test_maps_without_a_last_layer_must_be_as_many_as_the_codec_needs():
+    head = HeatmapHead(3, MSRA, None, (), (), final_kernel=None)
+    with pytest.raises(ValueError, match="the codec needs 3 maps, the head has 5"):
+        head([keras.KerasTensor((None, 8, 12, 5))])
+
+
+def test_three_maps_a_keypoint_bring_their_own_loss():
+    head = HeatmapHead(3, UDPHeatmap((48, 32), (12, 8), "combined"))
+    assert isinstance(head.loss_module, CombinedTargetMSELoss)
+
+
+def test_visibility_head_takes_another_number_of_keypoints():
+    config = VisPredictHead(HeatmapHead(3, MSRA)).get_config()
+    head = VisPredictHead.from_config({**config, "num_keypoints": 4})
+    assert head.num_keypoints == head.pose_head.num_keypoints == 4
+    assert head.loss_module.terms == ("loss_kpt", "loss_vis")
+
+
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5])
 def test_every_deconvolution_doubles(kernel):
     head = HeatmapHead(3, MSRA, deconv_filters=(4, 4), deconv_kernels=(kernel, kernel))
@@ -180,5 +265,47 @@ def test_the_maps_of_a_simcc_head_are_as_many_as_its_keypoints():
     maps = HeatmapHead(4, None, None, (4,), (4,))
     with pytest.raises(ValueError, match="must make 3 maps, got one that makes 4"):
         SimCCHead(3, SIMCC, deconv_head=maps)
-    head = SimCCHead(3, SIMCC, deconv_head=serialized(maps))
-    assert head.deconv_head.num_keypoints == 3
+    config = serialized(SimCCHead(4, SIMCC, deconv_head=maps))
+    config["config"]["num_keypoints"] = 3
+    assert keras.saving.deserialize_keras_object(config).deconv_head.num_keypoints == 3
+
+
+def test_groups_of_deconvolutions_need_a_number_each():
+    with pytest.raises(ValueError, match="deconv_kernels and deconv_groups must be equally long"):
+        HeatmapHead(3, MSRA, deconv_filters=(4, 4), deconv_kernels=(4, 4), deconv_groups=(2,))
+
+
+def test_every_stage_of_a_pose_machine_learns_the_same(compiled):
+    random = np.random.default_rng(0)
+    maps = [random.standard_normal((2, 8, 12, 3)).astype("float32") for _ in range(3)]
+    keypoints = random.uniform(0, 32, (2, 1, 3, 2)).astype("float32")
+    labels = {"keypoints": keypoints, "visible": np.ones((2, 1, 3), "float32")}
+    head = CPMHead(3, MSRA, num_stages=3, final_kernel=None)
+
+    def losses(labels, *maps):
+        targets = head.codec.encode(labels)
+        each = [KeypointMSELoss()(targets, {"heatmaps": stage})["loss_kpt"] for stage in maps]
+        return head.loss_module(targets, head(maps))["loss_kpt"], sum(each)
+
+    together, apart = compiled(losses)(labels, *maps)
+    np.testing.assert_allclose(together, apart, rtol=1e-5)
+
+
+def test_pose_machines_flip_the_maps_of_every_stage(compiled):
+    head = CPMHead(3, MSRA, num_stages=2, final_kernel=None)
+    maps = np.random.default_rng(0).standard_normal((2, 2, 8, 12, 3)).astype("float32")
+    flipped = compiled(lambda *maps: head.codec.flip(head(maps), [0, 2, 1]))(*maps)
+    first = compiled(lambda x: MSRA.flip({"heatmaps": x}, [0, 2, 1]))(maps[0])
+    np.testing.assert_array_equal(flipped["intermediate_heatmaps"][:, 0], first["heatmaps"])
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ([(None, 8, 12, 3)], "reads 2 maps, got 1"),
+        ([(None, 8, 12, 4)] * 2, "the codec needs 3 maps, the head has 4"),
+    ],
+)
+def test_pose_machines_read_a_map_per_stage(maps, message):
+    with pytest.raises(ValueError, match=message):
+        CPMHead(3, MSRA, num_stages=2, final_kernel=None).build(maps)

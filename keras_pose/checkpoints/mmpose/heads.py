@@ -62,6 +62,18 @@ def _heatmap_head(config):
     return config
 
 
+def _vipnas_head(config):
+    config = _heatmap_head(config)
+    if not config.get("deconv_out_channels", True):
+        config["deconv_num_groups"] = []
+    return config
+
+
+def _cpm_head(config):
+    losses = config.get("loss") or {"type": "KeypointMSELoss"}
+    return {**_heatmap_head(config), "loss": {"type": "MultilevelLoss", "losses": losses}}
+
+
 def _mspn_head(config):
     codec = config["decoder"]
     size = codec["codecs"][-1]["heatmap_size"] if "codecs" in codec else codec["heatmap_size"]
@@ -103,6 +115,35 @@ TYPES = {
         },
         {"in_channels": None},
         prepare=_heatmap_head,
+    ),
+    "ViPNASHead": Type(
+        "HeatmapHead",
+        {
+            "out_channels": "num_keypoints",
+            "deconv_out_channels": "deconv_filters",
+            "deconv_kernel_sizes": "deconv_kernels",
+            "deconv_num_groups": "deconv_groups",
+            **_CONVOLUTIONS,
+            "decoder": "codec",
+            "loss": "loss_module",
+        },
+        {"in_channels": None},
+        {"deconv_filters": [144, 144, 144], "deconv_groups": [16, 16, 16]},
+        prepare=_vipnas_head,
+    ),
+    "CPMHead": Type(
+        "CPMHead",
+        {
+            "num_stages": "num_stages",
+            "out_channels": "num_keypoints",
+            "deconv_out_channels": "deconv_filters",
+            "deconv_kernel_sizes": "deconv_kernels",
+            "final_layer": "final_kernel",
+            "decoder": "codec",
+            "loss": "loss_module",
+        },
+        {"in_channels": None},
+        prepare=_cpm_head,
     ),
     "MSPNHead": Type(
         "MSPNHead",
