@@ -98,7 +98,7 @@ def udp_dark_step(maps, x, y, blur_kernel_size: int):
 
 def _around(maps, x, y, places):
     """Values `(B, K)` at each of the places around `(x, y)`; outside: of the nearest pixel."""
-    dx, dy = constant(np.transpose(places))
+    dx, dy = (constant(offsets) for offsets in np.transpose(places))
     values = values_at(maps, x[..., None] + dx, y[..., None] + dy)
     return [values[..., i] for i in range(len(places))]
 
