@@ -112,12 +112,20 @@ def _area(low, high):
 
 
 def _hull(first, second):
-    low = ops.minimum(first[..., :2], second[..., :2])
-    return low, ops.maximum(first[..., 2:], second[..., 2:])
+    return _smaller(first[..., :2], second[..., :2]), _larger(first[..., 2:], second[..., 2:])
 
 
 def _overlap_and_union(first, second):
-    low = ops.maximum(first[..., :2], second[..., :2])
-    overlap = _area(low, ops.minimum(first[..., 2:], second[..., 2:]))
+    low = _larger(first[..., :2], second[..., :2])
+    overlap = _area(low, _smaller(first[..., 2:], second[..., 2:]))
     areas = [ops.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (first, second)]
     return overlap, areas[0] + areas[1] - overlap
+
+
+def _larger(first, second):
+    """The maximum; of equal sides each gets half the gradient, which TensorFlow's own does not."""
+    return (ops.where(first > second, first, second) + ops.where(first < second, second, first)) / 2
+
+
+def _smaller(first, second):
+    return -_larger(-first, -second)

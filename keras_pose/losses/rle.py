@@ -33,18 +33,34 @@ class RealNVP(Composite):
         self.s = Stack([_network(hidden, True) for _ in range(couplings)])
         self.t = Stack([_network(hidden, False) for _ in range(couplings)])
 
+    def build(self, input_shape):
+        # Not by a symbolic call, which takes TensorFlow a second.
+        for network in (*self.s, *self.t):
+            width = input_shape[-1]
+            for layer in network:
+                if isinstance(layer, Dense):
+                    layer.build((None, width))
+                    width = layer.units
+        self.built = True
+
     def call(self, x):
         z, log_det = x, 0.0
         for i in reversed(range(self.couplings)):
-            kept = ops.convert_to_tensor([i % 2, 1 - i % 2], dtype="float32")
-            scale = self.s[i](z * kept) * (1 - kept)
-            shift = self.t[i](z * kept) * (1 - kept)
-            z = z * kept + (1 - kept) * (z - shift) * ops.exp(-scale)
+            # Which coordinate passes unchanged, and which is moved by it.
+            kept = _constant([i % 2, 1 - i % 2])
+            moved = _constant([1 - i % 2, i % 2])
+            scale = self.s[i](z * kept) * moved
+            shift = self.t[i](z * kept) * moved
+            z = z * kept + (z - shift) * moved * ops.exp(-scale)
             log_det = log_det - ops.sum(scale, axis=-1)
         return log_det - 0.5 * ops.sum(ops.square(z), axis=-1) - math.log(2 * math.pi)
 
     def get_config(self):
         return {**super().get_config(), "hidden": self.hidden, "couplings": self.couplings}
+
+
+def _constant(values):
+    return ops.convert_to_tensor(values, dtype="float32")
 
 
 def _network(hidden, bounded):
