@@ -171,7 +171,8 @@ def test_mmpretrains_settings_are_translated():
 
 def test_mmpretrains_defaults_hold_where_a_config_is_silent():
     config = {**PUBLISHED, "type": "mmcls.VisionTransformer", "arch": "deit-s"}
-    del config["patch_cfg"], config["img_size"]
+    config["output_cls_token"] = False
+    del config["patch_cfg"], config["img_size"], config["out_type"]
     settings = translate_part(config)["config"]
     assert settings["arch"] == {
         "embed_dims": 384,

@@ -27,6 +27,9 @@ _PLAIN = {
 
 def _vision_transformer(config):
     config = {**_SILENT, **config}
+    # MMClassification's way to ask for a map.
+    if config.pop("output_cls_token", True) is False:
+        config["out_type"] = "featmap"
     for names, sizes in _ARCHES.items():
         if isinstance(config.get("arch"), str) and config["arch"] in names:
             config["arch"] = dict(zip(_SIZES, sizes, strict=True)) if sizes else names[-1]
