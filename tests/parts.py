@@ -3,6 +3,7 @@
 Inputs and outputs are given as shapes without the batch: one tuple, or a list or dict of them.
 """
 
+import inspect
 import json
 
 import h5py
@@ -29,6 +30,16 @@ def _shapes(values):
     if isinstance(values, dict):
         return {key: tuple(value.shape) for key, value in values.items()}
     return [tuple(value.shape) for value in tree.flatten(values)]
+
+
+def settings(kind, **changes):
+    """All arguments of a class, with their defaults where `changes` does not name them."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    return json.loads(json.dumps({**defaults, **changes}))
 
 
 def model_of(layer, inputs):

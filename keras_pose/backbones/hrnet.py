@@ -230,6 +230,10 @@ class HRNet(HighResolutionNet):
         super().__init__(
             channels, num_modules, num_blocks, stem_channels, multiscale_output, **kwargs
         )
+        if interpolation not in ("bilinear", "nearest"):
+            raise ValueError(
+                f'interpolation must be "bilinear" or "nearest", got "{interpolation}"'
+            )
         self.interpolation = interpolation
         self.align_corners = align_corners
         self._assemble(interpolation, align_corners)

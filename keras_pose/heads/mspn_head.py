@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_pose.codecs import MultilevelHeatmap
 from keras_pose.heads.head import Head
 from keras_pose.layers import (
     BatchNormalization,
@@ -11,6 +12,7 @@ from keras_pose.layers import (
     Dense,
     SeparableConvModule,
     Stack,
+    component,
     resize,
     set_kernel_initializer,
 )
@@ -80,7 +82,8 @@ class MSPNHead(Head):
 
     Args:
         num_keypoints: int.
-        codec: a heatmap codec; `MultilevelHeatmap` for targets that differ from map to map.
+        codec: a heatmap codec; `MultilevelHeatmap` for targets that differ from map to map. One
+            that is none becomes the only level of one.
         loss_module: default `MultilevelLoss(KeypointMSELoss())`.
         num_stages: int, how many lists of maps come in.
         num_units: int, how many maps each list has.
@@ -103,16 +106,20 @@ class MSPNHead(Head):
         use_prm=False,
         **kwargs,
     ):
+        codec = component(codec)
+        if not isinstance(codec, MultilevelHeatmap):
+            codec = MultilevelHeatmap([codec])
         super().__init__(codec, loss_module or MultilevelLoss(KeypointMSELoss()), **kwargs)
         self.num_keypoints = num_keypoints
         self.num_stages = num_stages
         self.num_units = num_units
         self.unit_channels = unit_channels
         self.use_prm = use_prm
-        size = tuple(self.codec.heatmap_size)[::-1]
+        filters = num_keypoints * codec.maps_per_keypoint
+        size = tuple(codec.heatmap_size)[::-1]
         self.predict_layers = Stack(
             [
-                PredictHeatmap(num_keypoints, unit_channels, size, use_prm)
+                PredictHeatmap(filters, unit_channels, size, use_prm)
                 for _ in range(num_stages * num_units)
             ]
         )

@@ -177,11 +177,11 @@ BACKBONES = {
         [(16, 8, 4), (8, 4, 6)],
     ),
     "hrformer": (
-        lambda: HRFormer((4, 6, 8), (2, 1, 4), (1, 1), (1, 1, 2), 3, 2, 0.5, 4),
+        lambda: HRFormer((4, 6), (2, 3), (1,), (1, 2), 3, 2, 0.5, 4),
         [(16, 8, 4)],
     ),
     "litehrnet": (
-        lambda: LiteHRNet((8, 16, 24), (1, 2), 1, 4, 8, 8),
+        lambda: LiteHRNet((8, 16, 24), (1, 1), 1, 4, 8, 8),
         [(16, 8, 8)],
     ),
     "litehrnet_without_head": (
@@ -193,7 +193,7 @@ BACKBONES = {
         [(8, 4, 6), (16, 8, 6), (8, 4, 6), (16, 8, 6)],
     ),
     "rsn": (
-        lambda: RSN(2, (1, 2), 3, unit_channels=6, top_channels=4, expand_times=32),
+        lambda: RSN(2, (1, 2), 2, unit_channels=6, top_channels=4, expand_times=32),
         [(8, 4, 6), (16, 8, 6), (8, 4, 6), (16, 8, 6)],
     ),
 }

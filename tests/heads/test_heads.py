@@ -9,6 +9,7 @@ from keras_pose.codecs import (
     IntegralRegressionLabel,
     MoveNetCodec,
     MSRAHeatmap,
+    MultilevelHeatmap,
     RegressionLabel,
     SimCCLabel,
     SKPSHeatmap,
@@ -20,6 +21,7 @@ from keras_pose.heads import (
     HeatmapHead,
     IntegralRegressionHead,
     MoveNetHead,
+    MSPNHead,
     RegressionHead,
     RLEHead,
     RTMCCHead,
@@ -28,12 +30,14 @@ from keras_pose.heads import (
     SKPSHead,
     VisPredictHead,
 )
+from keras_pose.heads.mspn_head import PoseRefineMachine
 from keras_pose.layers import serialized
 from keras_pose.losses import (
     CombinedTargetMSELoss,
     KeypointMSELoss,
     KLDiscretLoss,
     MoveNetLoss,
+    MultilevelLoss,
     RLELoss,
     SmoothL1Loss,
 )
@@ -106,6 +110,25 @@ HEADS = {
             3, MSRA, num_stages=1, deconv_filters=(3,), deconv_kernels=(4,), final_kernel=None
         ),
         [(4, 6, 5)],
+        {"heatmaps": (8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "mspn_head": (
+        lambda: MSPNHead(
+            3,
+            MultilevelHeatmap([MSRAHeatmap((48, 32), (12, 8), sigma) for sigma in (3.0, 2.0)]),
+            MultilevelLoss([KeypointMSELoss(0.25), KeypointMSELoss()] * 2, [0, 1, 0, 1]),
+            2,
+            2,
+            4,
+        ),
+        [[(4, 6, 5), (8, 12, 5)]] * 2,
+        {"heatmaps": (8, 12, 3), "intermediate_heatmaps": (3, 8, 12, 3)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "mspn_head_with_prm": (
+        lambda: MSPNHead(3, MSRA, None, 1, 1, 4, use_prm=True),
+        [[(4, 6, 5)]],
         {"heatmaps": (8, 12, 3)},
         {"keypoints": (1, 3, 2), "scores": (1, 3)},
     ),
@@ -252,6 +275,22 @@ def test_visibility_head_takes_another_number_of_keypoints():
     head = VisPredictHead.from_config({**config, "num_keypoints": 4})
     assert head.num_keypoints == head.pose_head.num_keypoints == 4
     assert head.loss_module.terms == ("loss_kpt", "loss_vis")
+
+
+def test_the_gates_of_a_pose_refine_machine_are_between_a_quarter_and_one():
+    machine = PoseRefineMachine(3)
+    maps = np.random.default_rng(0).standard_normal((2, 8, 6, 3)).astype("f4")
+    refined = keras.ops.convert_to_numpy(machine(maps))
+    before = keras.ops.convert_to_numpy(machine.conv_bn_relu_prm_1(maps))
+    gates = (refined / before - 1)[before > 1e-3]
+    # Each of the two factors is a sigmoid of a number that is not negative.
+    assert gates.min() >= 0.25 - 1e-3 and gates.max() <= 1
+    assert gates.std() > 0
+
+
+def test_a_head_of_many_stages_reads_all_of_their_maps():
+    with pytest.raises(ValueError, match=r"reads 2 lists of 2 maps, got lists of \[2, 1\]"):
+        MSPNHead(3, MSRA, None, 2, 2, 4).build([[(None, 4, 6, 5)] * 2, [(None, 8, 12, 5)]])
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5])

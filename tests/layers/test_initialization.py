@@ -8,7 +8,10 @@ from keras_pose.layers import (
     BatchNormalization,
     Conv2D,
     Conv2DTranspose,
+    ConvModule,
     DepthwiseConv2D,
+    Stack,
+    set_kernel_initializer,
     skip_initialization,
 )
 
@@ -116,3 +119,12 @@ def test_variables_have_the_dtype_of_the_policy(policy):
     layer = Conv2D(4, 3, dtype=policy)
     layer.build((None, 4, 4, 3))
     assert layer.kernel.dtype == ("float32" if policy.startswith("mixed") else policy)
+
+
+def test_a_network_of_convolutions_gets_another_initialiser():
+    net = Stack([ConvModule(8, 1), Stack([DepthwiseConv2D(3, padding=1), Conv2DTranspose(8, 2)])])
+    set_kernel_initializer(net, INITIALIZERS.Constant(0.25))
+    net(np.zeros((1, 4, 4, 3), np.float32))
+    kernels = [w for w in net.weights if w.name == "kernel"]
+    assert len(kernels) == 3
+    assert all((keras.ops.convert_to_numpy(kernel) == 0.25).all() for kernel in kernels)

@@ -11,6 +11,7 @@ from keras_pose.codecs import (
     IntegralRegressionLabel,
     MoveNetCodec,
     MSRAHeatmap,
+    MultilevelHeatmap,
     RegressionLabel,
     SimCCLabel,
     SKPSHeatmap,
@@ -32,6 +33,7 @@ from keras_pose.losses import (
     MLECCLoss,
     MoveNetLoss,
     MSELoss,
+    MultilevelLoss,
     MultipleLossWrapper,
     OKSLoss,
     RLELoss,
@@ -47,6 +49,7 @@ MAP = (CELLS[1], CELLS[0])
 SHAPES = {
     "center": (*MAP, 1),
     "heatmaps": (*MAP, COUNT),
+    "intermediate_heatmaps": (2, *MAP, COUNT),
     "displacements": (*MAP, 2 * COUNT),
     "offsets": (*MAP, 2 * COUNT),
     "coordinates": (COUNT, 2),
@@ -86,6 +89,11 @@ LOSSES = {
         MultipleLossWrapper([SmoothL1Loss(), KeypointMSELoss(2.0)]),
         INTEGRAL,
         ["coordinates", "heatmaps"],
+    ),
+    "multilevel": (
+        MultilevelLoss([KeypointMSELoss(0.5), AdaptiveWingLoss(), KeypointMSELoss()], [0, 0, 1]),
+        MultilevelHeatmap([MSRA, MSRAHeatmap(SIZE, CELLS, 1.0)]),
+        ["heatmaps", "intermediate_heatmaps"],
     ),
     "movenet": (
         MoveNetLoss(1.0, 2.0, 0.5, 0.25),
