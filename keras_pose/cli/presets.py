@@ -19,12 +19,18 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "name", nargs="*", metavar="NAME", help="only these, by name, MMPose config name or alias"
     )
-    for option, what in _FILTERS.items():
-        parser.add_argument(f"--{option}", metavar="WORD", help=what)
+    add_filters(parser)
     parser.add_argument("--local", action="store_true", help="only those whose weights are here")
     parser.add_argument("--long", action="store_true", help="print everything known of each")
     parser.add_argument("--json", action="store_true", help="print everything known, as JSON")
     parser.set_defaults(run=run)
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose presets by their facts."""
+    group = parser.add_argument_group("filters")
+    for option, what in _FILTERS.items():
+        group.add_argument(f"--{option}", metavar="WORD", help=what)
 
 
 _FILTERS = {

@@ -142,21 +142,31 @@ class PoseEstimator(ImageModel):
         return tf.distribute.get_strategy().num_replicas_in_sync
 
     @classmethod
-    def from_preset(cls, handle, skeleton=None, **overrides):
+    def from_preset(cls, handle, skeleton=None, num_keypoints=None, **overrides):
         """A model by name, with its weights.
 
         Args:
-            handle: a name that `keras-pose presets` lists, a folder, `hf://user/name` or
-                `kaggle://user/model/keras/variation`.
+            handle: a name that `keras-pose presets` lists, an MMPose config name or alias, a
+                folder, `hf://user/name` or `kaggle://user/model/keras/variation`.
             skeleton: `Skeleton` or name to train for other keypoints: every weight whose shape
                 still fits is kept, the others start anew.
+            num_keypoints: int, how many keypoints to train for where they need no names, sides
+                and links; with a skeleton it must agree.
             **overrides: constructor arguments that replace those of the preset, e.g.
-                `box_padding=1.0`.
+                `box_padding=1.0`; and `load_weights=False` for new weights, without a network.
 
         Raises:
+            OSError: the weights cannot be downloaded; it says where to put them by hand.
             ValueError: for an unknown name (the nearest are suggested), damaged weights, or a
                 preset of another kind of model.
         """
+        if num_keypoints is not None:
+            skeleton = _numbered(num_keypoints) if skeleton is None else Skeleton.resolve(skeleton)
+            if skeleton.num_keypoints != num_keypoints:
+                raise ValueError(
+                    f"num_keypoints is {num_keypoints}, the skeleton {skeleton.name!r} has "
+                    f"{skeleton.num_keypoints}"
+                )
         model = super().from_preset(handle, **overrides)
         return model if skeleton is None else model.with_skeleton(skeleton)
 
@@ -169,7 +179,7 @@ class PoseEstimator(ImageModel):
         skeleton = Skeleton.resolve(skeleton)
         config = self.get_config()
         config |= {"skeleton": skeleton, "output_keypoints": None}
-        config["head"]["config"]["num_keypoints"] = skeleton.num_keypoints
+        _set_keypoints(config["head"], skeleton.num_keypoints)
         model = type(self).from_config(config)
         copy_fitting_variables(self, model)
         return model
@@ -181,6 +191,22 @@ class PoseEstimator(ImageModel):
             "skeleton": self.skeleton.to_dict(),
             "output_keypoints": names,
         }
+
+
+def _numbered(count: int) -> Skeleton:
+    """A skeleton of keypoints without meaning."""
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"num_keypoints must be a positive int, got {count!r}")
+    return Skeleton(f"{count}_keypoints", [f"keypoint_{i}" for i in range(count)], swaps=())
+
+
+def _set_keypoints(head: dict, count: int) -> None:
+    """Changes how many keypoints a head's config has, and those of heads inside it."""
+    for key, value in head["config"].items():
+        if key == "num_keypoints":
+            head["config"][key] = count
+        elif isinstance(value, dict) and isinstance(value.get("config"), dict):
+            _set_keypoints(value, count)
 
 
 def _direction(metric: str, callbacks) -> str | None:

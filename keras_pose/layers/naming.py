@@ -157,7 +157,7 @@ def _assign(wanted, arrays) -> None:
         if names:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
             problems.append(f"{len(names)} {title}: {shown}")
-    values = {}
+    values, misshapen = {}, []
     for name, (variable, axes) in wanted.items():
         if name not in arrays:
             continue
@@ -165,8 +165,11 @@ def _assign(wanted, arrays) -> None:
         if axes is not None and value.ndim == len(axes):
             value = value.transpose(axes)
         if value.shape != tuple(variable.shape):
-            problems.append(f"{name} has shape {value.shape}, not {tuple(variable.shape)}")
+            misshapen.append(f"{name} has shape {value.shape}, not {tuple(variable.shape)}")
         values[name] = value
+    problems += misshapen[:4]
+    if len(misshapen) > 4:
+        problems.append(f"{len(misshapen) - 4} more have another shape")
     if problems:
         raise ValueError("the weights do not fit the model: " + "; ".join(problems))
     for name, (variable, _) in wanted.items():

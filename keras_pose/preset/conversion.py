@@ -66,15 +66,6 @@ def build(
     return estimator
 
 
-def build_row(
-    row: zoo.ZooPreset, checkpoint: Path | None, overrides: Mapping | None = None
-) -> keras.Model:
-    """The model of a row of the zoo; without a checkpoint its weights are new."""
-    return build(
-        row.model, checkpoint, row.skeleton, row.codec, row.udp, row.box_padding, overrides
-    )
-
-
 def converted(row: zoo.ZooPreset) -> Path:
     """The preset folder of a row, downloaded and converted when it is asked for the first time.
 
@@ -89,7 +80,7 @@ def converted(row: zoo.ZooPreset) -> Path:
     had = checkpoint_place(row).is_file()
     checkpoint = obtain(row)
     try:
-        estimator = build_row(row, checkpoint)
+        estimator = build(state_dict=checkpoint, **row.settings())
     except ValueError:
         if not row.hashes and checkpoint == checkpoint_place(row):
             checkpoint.unlink()

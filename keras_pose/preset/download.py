@@ -48,8 +48,10 @@ def fetch(addresses: Sequence[str], path: Path, hashes: Sequence[str] = ()) -> P
                 return path
             path.unlink()
             _log.warning("%s was removed: %s", path, wrong)
-        reasons = []
-        for address in addresses:
+        reasons: list[str] = []
+        # A beginning from an earlier call may be that of another file: then it starts anew.
+        begun = [addresses[0]] if partial.is_file() and addresses else []
+        for address in [*begun, *addresses]:
             try:
                 _fetch_from(address, partial, resume=bool(hashes))
             except (OSError, http.client.HTTPException) as error:
@@ -64,6 +66,7 @@ def fetch(addresses: Sequence[str], path: Path, hashes: Sequence[str] = ()) -> P
                 return path
             partial.unlink()
             reasons.append(f"{address}: {wrong}, the file was removed")
+        reasons = list(dict.fromkeys(reasons))
     raise OSError(
         f"cannot download {path.name} ({'; '.join(reasons)}): put the file by hand at {path}, or "
         "set KERAS_POSE_MIRROR to a folder or address that has it"

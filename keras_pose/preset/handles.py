@@ -110,7 +110,8 @@ def load_preset(handle: str | Path, load_weights: bool = True, **overrides) -> k
     """
     text = str(handle)
     if not load_weights and "://" not in text and not _local_folder(text):
-        return conversion.build_row(_zoo_row(text), None, overrides)
+        row = _zoo_row(text)
+        return conversion.build(state_dict=None, overrides=overrides, **row.settings())
     return load_folder(preset_folder(handle), load_weights, **overrides)
 
 

@@ -59,6 +59,16 @@ class ZooPreset:
         """Name of the published file."""
         return self.addresses[0].rpartition("/")[2]
 
+    def settings(self) -> dict:
+        """What `conversion.build` needs to know of the model."""
+        return {
+            "model_config": self.model,
+            "skeleton": self.skeleton,
+            "codec": self.codec,
+            "udp": self.udp,
+            "box_padding": self.box_padding,
+        }
+
     def metadata(self) -> dict:
         """The facts that a converted preset states."""
         data = self.training_data
