@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from keras_pose.losses.comparison import HeatmapLoss
+from keras_pose.losses.comparison import HeatmapLoss, magnitude
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -27,7 +27,7 @@ class AdaptiveWingLoss(HeatmapLoss):
 
     def compare(self, output, target, weights):
         target = target * weights
-        error = ops.abs(target - output * weights)
+        error = magnitude(target - output * weights)
         power = self.alpha - target
         ratio = self.theta / self.epsilon
         at_theta = ops.power(ratio, power)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from keras_pose.losses.comparison import CoordinateLoss
+from keras_pose.losses.comparison import CoordinateLoss, magnitude
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -39,7 +39,7 @@ class BoneLoss(CoordinateLoss):
 
     def compare(self, output, target, weights):
         difference = (self._lengths(output) - self._lengths(target)) * weights
-        return ops.mean(ops.abs(ops.mean(difference, axis=0)))
+        return ops.mean(magnitude(ops.mean(difference, axis=0)))
 
     def _bones(self):
         bones = [(i, parent) for i, parent in enumerate(self.joint_parents) if i != parent]

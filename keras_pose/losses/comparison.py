@@ -108,6 +108,11 @@ def reduced(values, reduction: str, axis=None):
     return _REDUCTIONS[reduction](values, axis=axis)
 
 
+def magnitude(values):
+    """Absolute values whose derivative at 0 is 0, as in PyTorch; JAX's own has 1 there."""
+    return values * ops.sign(values)
+
+
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Refuses a setting's value that is not one of its choices."""
     if value not in choices:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from keras_pose.losses.comparison import CoordinateLoss, check_reduction, reduced
+from keras_pose.losses.comparison import CoordinateLoss, check_reduction, magnitude, reduced
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -57,7 +57,7 @@ class L1Loss(CoordinateLoss):
         check_reduction(self.reduction)
 
     def compare(self, output, target, weights):
-        return reduced(ops.abs((output - target) * weights), self.reduction)
+        return reduced(magnitude((output - target) * weights), self.reduction)
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -70,5 +70,5 @@ class MSELoss(CoordinateLoss):
 
 
 def _smooth(error, beta):
-    size = ops.abs(error)
+    size = magnitude(error)
     return ops.where(size < beta, ops.square(error) * (0.5 / beta), size - 0.5 * beta)

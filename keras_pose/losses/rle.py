@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_pose.layers import Composite, Dense, Stack
-from keras_pose.losses.comparison import check_choice
+from keras_pose.losses.comparison import check_choice, magnitude
 from keras_pose.losses.loss import Loss
 
 
@@ -63,6 +63,11 @@ def _constant(values):
     return ops.convert_to_tensor(values, dtype="float32")
 
 
+def _leaky_relu(x):
+    # As PyTorch's at 0, where JAX's derivative is 1.
+    return ops.where(x > 0, x, 0.01 * x)
+
+
 def _network(hidden, bounded):
     layers = []
     for filters, inputs in ((hidden, 2), (hidden, hidden), (2, hidden)):
@@ -75,7 +80,7 @@ def _network(hidden, bounded):
                 bias_initializer=keras.initializers.RandomUniform(-limit, limit),
                 dtype="float32",
             ),
-            keras.layers.LeakyReLU(0.01, dtype="float32"),
+            keras.layers.Activation(_leaky_relu, dtype="float32"),
         ]
     last = [keras.layers.Activation("tanh", dtype="float32")] if bounded else []
     return Stack([*layers[:-1], *last], dtype="float32")
@@ -143,7 +148,7 @@ class RLELoss(Composite, Loss):
         log_density = ops.reshape(log_density, (*ops.shape(error)[:2], 1))
         value = ops.log(sigma) - log_density
         if self.residual and self.q_distribution == "laplace":
-            value = value + ops.log(2 * sigma) + ops.abs(error)
+            value = value + ops.log(2 * sigma) + magnitude(error)
         elif self.residual:
             value = value + ops.log(sigma * math.sqrt(2 * math.pi)) + 0.5 * ops.square(error)
         if self.weighted and weights is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from keras_pose.losses.comparison import CoordinateLoss
+from keras_pose.losses.comparison import CoordinateLoss, magnitude
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -25,7 +25,7 @@ class WingLoss(CoordinateLoss):
     epsilon: float = 2.0
 
     def compare(self, output, target, weights):
-        error = ops.abs((output - target) * weights)
+        error = magnitude((output - target) * weights)
         step = self.omega - self.omega * math.log(1 + self.omega / self.epsilon)
         curve = self.omega * ops.log(1 + error / self.epsilon)
         return _summed(ops.where(error < self.omega, curve, error - step))
@@ -47,7 +47,7 @@ class SoftWingLoss(CoordinateLoss):
     epsilon: float = 0.5
 
     def compare(self, output, target, weights):
-        error = ops.abs((output - target) * weights)
+        error = magnitude((output - target) * weights)
         step = self.omega1 - self.omega2 * math.log(1 + self.omega1 / self.epsilon)
         curve = self.omega2 * ops.log(1 + error / self.epsilon)
         return _summed(ops.where(error < self.omega1, error, curve + step))

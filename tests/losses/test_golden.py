@@ -64,14 +64,22 @@ GIVEN = {"mask": "mask", "areas": "areas", "bboxes": "boxes", "avg_factor": "cou
 
 
 @pytest.fixture(scope="module")
-def cases(golden):
-    """The cases of a file, each with its arrays."""
+def cases(golden, backend):
+    """The cases of a file, each with its arrays.
+
+    Under JAX, which compiles every step for every shape, the first case of each kind, on any of
+    the two or three inputs that the others repeat it with.
+    """
 
     def cases(name):
         path = golden / "losses" / name
         arrays = np.load(path.with_suffix(".npz"))
+        kinds = set()
         for case in json.loads(path.with_suffix(".json").read_text("utf-8"))["cases"]:
-            if case.get("cls") not in LEFT_OUT_CLASSES:
+            kind = case["case"].partition("_")[2]
+            known = backend == "jax" and kind in kinds
+            kinds.add(kind)
+            if case.get("cls") not in LEFT_OUT_CLASSES and not known:
                 yield case, arrays
 
     return cases
@@ -126,7 +134,9 @@ def _problems(case, arrays, value_and_gradients):
     def compare(value, name, prefix):
         actual = ops.convert_to_numpy(value(_tensors(predicted)))
         yield from _differences(name, actual, _array(arrays, case["out"][name]))
-        _, gradients = value_and_gradients(lambda outputs: ops.sum(value(outputs)), predicted)
+        _, gradients = value_and_gradients(
+            lambda outputs: ops.sum(value(outputs)), predicted, compiled=False
+        )
         for name, gradient in gradients.items():
             stored = case["out"].get(prefix + name)
             expected = np.zeros_like(gradient) if stored is None else _array(arrays, stored)
