@@ -101,7 +101,7 @@ def test_training_drops_attention_or_the_whole_branch():
             assert 0.2 < unchanged < 0.8
 
 
-def test_scale_norm_of_nothing_is_nothing_with_a_slope(backend):
+def test_scale_norm_of_nothing_is_nothing():
     """Also in half precision, whose numbers have no square of the epsilon."""
     for dtype in ("float32", "mixed_float16"):
         layer = ScaleNorm(dtype=dtype)
