@@ -108,18 +108,14 @@ def test_a_mirrored_input_gives_the_same_keypoints(name, compiled):
     np.testing.assert_allclose(decoded["keypoints"], keypoints, rtol=0, atol=0.05)
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, 1e4, -1e4])
 @pytest.mark.parametrize("name", [name for name in CODECS if "heatmap" in name])
-def test_maps_without_a_peak_are_decoded_to_numbers(name, value, compiled):
+def test_maps_without_a_peak_are_decoded_to_numbers(name, compiled):
     codec = CODECS[name]
-    count = 3 * codec.maps_per_keypoint
-    outputs = {"heatmaps": np.full((1, 6, 8, count), value, "f4")}
+    maps = np.ones((4, 6, 8, 3 * codec.maps_per_keypoint), "f4")
+    maps *= np.float32([0, -1, -1e4, 1e4])[:, None, None, None]
+    outputs = {"heatmaps": maps}
     if name == "skps_heatmap":
-        outputs = {
-            "heatmaps": outputs["heatmaps"][..., :3],
-            "offsets": outputs["heatmaps"][..., 3:],
-        }
+        outputs = dict(zip(("heatmaps", "offsets"), np.split(maps, [3], axis=-1), strict=True))
     decoded = compiled(codec.decode)(outputs)
     assert all(np.isfinite(array).all() for array in decoded.values())
-    if value <= 0:
-        assert decoded["keypoints"].max() < 0
+    assert decoded["keypoints"][:3].max() < 0
