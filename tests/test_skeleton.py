@@ -246,3 +246,18 @@ def test_bad_files_give_one_sentence(tmp_path):
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(ValueError, match=r"list\.json"):
         Skeleton.load(tmp_path / "list.json")
+
+
+def test_some_keypoints_make_a_skeleton_of_their_own():
+    coco = Skeleton.load("coco")
+    arms = coco.select(["right_wrist", "left_wrist", "left_elbow"], name="arms")
+    assert arms.keypoints == ("right_wrist", "left_wrist", "left_elbow")
+    assert arms.flip_indices.tolist() == [1, 0, 2]
+    assert arms.links.tolist() == [[2, 1]]
+    np.testing.assert_array_equal(arms.sigmas, coco.sigmas[[10, 9, 7]])
+    np.testing.assert_array_equal(arms.keypoint_colors, coco.keypoint_colors[[10, 9, 7]])
+
+
+def test_no_keypoint_is_selected_twice():
+    with pytest.raises(ValueError, match="has two keypoints called 'nose'"):
+        Skeleton.load("coco").select(["nose", 0])

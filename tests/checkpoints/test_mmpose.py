@@ -116,12 +116,10 @@ def test_shifting_in_flip_tests_is_a_setting_of_the_codec():
     ("path", "value", "message"),
     [
         ("type", "BottomupPoseEstimator", "only TopdownPoseEstimator models"),
-        ("backbone.type", "NoSuchNet", "MMPose's NoSuchNet has no counterpart here; known are"),
-        ("backbone.style", "caffe", "ResNet with style='caffe' has no counterpart here"),
+        ("backbone.type", "NoSuchNet", "backbone: MMPose's NoSuchNet has no counterpart here"),
+        ("backbone.in_channels", 1, "ResNet with in_channels=1 has no counterpart here"),
         ("backbone.plugins", [], "ResNet has a setting 'plugins' that is not known here"),
-        ("head.conv_out_channels", (8,), "HeatmapHead with conv_out_channels"),
-        ("head.decoder.unbiased", True, "MSRAHeatmap with unbiased=True has no counterpart"),
-        ("head.loss.skip_empty_channel", True, "skip_empty_channel=True has no counterpart"),
+        ("head.loss.reduction", "sum", "KeypointMSELoss has a setting 'reduction' that"),
     ],
 )
 def test_what_has_no_counterpart_is_refused(path, value, message):
@@ -141,3 +139,21 @@ def test_what_has_no_counterpart_is_refused(path, value, message):
 )
 def test_what_only_training_or_loading_reads_changes_nothing(path, value):
     assert translate_model(_changed(path, value), "coco") == translate_model(MODEL, "coco")
+
+
+def test_a_misspelt_type_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"MMPose's Resnet has no counterpart here; the nearest"):
+        translate_model(_changed("backbone.type", "Resnet"), "coco")
+
+
+def test_keypoints_that_predictions_keep_come_from_the_test_settings(weights):
+    config = _changed("test_cfg.output_keypoint_indices", [5, 6, 0])
+    estimator = keras_pose.from_mmpose(config, weights)
+    assert estimator.output_skeleton.keypoints == ("left_shoulder", "right_shoulder", "nose")
+    images = np.zeros((2, 48, 32, 3), "uint8")
+    whole = keras_pose.from_mmpose(MODEL, weights).predict_on_batch(images)
+    kept = estimator.predict_on_batch(images)
+    np.testing.assert_array_equal(kept["keypoints"], whole["keypoints"][:, :, [5, 6, 0]])
+    np.testing.assert_array_equal(kept["scores"], whole["scores"][:, :, [5, 6, 0]])
+    again = keras_pose.TopdownEstimator.from_config(estimator.get_config())
+    assert again.output_skeleton == estimator.output_skeleton

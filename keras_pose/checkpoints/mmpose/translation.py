@@ -1,5 +1,6 @@
 """MMPose's model configs as configs of this package's classes."""
 
+import difflib
 from collections.abc import Mapping
 
 from keras_pose.checkpoints.mmpose import backbones, codecs, heads, losses, necks
@@ -113,9 +114,10 @@ class _Translation:
     def __call__(self, config: Mapping, place: str) -> dict:
         kind = str(config.get("type")).rpartition(".")[2]
         if kind not in TYPES:
+            near = difflib.get_close_matches(kind, TYPES, n=3, cutoff=0.5)
+            hint = f"; the nearest are {', '.join(near)}" if near else ""
             raise ValueError(
-                f"{place}: MMPose's {config.get('type')} has no counterpart here; known are "
-                f"{', '.join(sorted(TYPES))}"
+                f"{place}: MMPose's {config.get('type')} has no counterpart here{hint}"
             )
         row = TYPES[kind]
         config = row.prepare(dict(config)) if row.prepare else config
