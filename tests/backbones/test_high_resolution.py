@@ -85,6 +85,7 @@ def test_only_the_finest_map_is_made_where_only_it_is_returned():
     ("make", "message"),
     [
         (lambda: HRNet((4, 6), (1, 1), (1, 1)), "2 channels need 1 num_modules and 2 num_blocks"),
+        (lambda: HRNet(interpolation="bicubic"), '"bilinear" or "nearest", got "bicubic"'),
         (lambda: HRFormer((4, 6), (1,), (1,), (1, 1)), "heads must name all 2 branches"),
         (lambda: HRFormer((4, 6), (1, 4), (1,), (1, 1)), "heads must divide the 6 channels, got 4"),
         (lambda: LiteHRNet((8, 16), (1, 1)), "2 channels need 1 num_modules"),

@@ -28,7 +28,6 @@ def models(golden):
         ("hrnet", "extra.stage3.block", "BOTTLENECK", "stage 3 is not 3 branches of BASIC"),
         ("hrnet", "extra.stage2.num_blocks", [4, 3], r"different num_blocks \[4, 3\]"),
         ("hrnet", "extra.stage2.num_channels", [32, 48], r"num_channels change from \[32, 48\]"),
-        ("hrnet", "extra.upsample", {"mode": "bicubic"}, 'interpolation must be "bilinear"'),
         ("hrformer", "extra.with_rpe", False, "with_rpe=False"),
         ("hrformer", "extra.with_pad_mask", True, "with_pad_mask=True"),
         ("hrformer", "extra.stage2.window_sizes", [7, 5], r"window_sizes \[5, 7\]"),

@@ -282,7 +282,8 @@ def test_the_gates_of_a_pose_refine_machine_are_between_a_quarter_and_one():
     maps = np.random.default_rng(0).standard_normal((2, 8, 6, 3)).astype("f4")
     refined = keras.ops.convert_to_numpy(machine(maps))
     before = keras.ops.convert_to_numpy(machine.conv_bn_relu_prm_1(maps))
-    gates = (refined / before - 1)[before > 1e-3]
+    large = before > 1e-3
+    gates = refined[large] / before[large] - 1
     # Each of the two factors is a sigmoid of a number that is not negative.
     assert gates.min() >= 0.25 - 1e-3 and gates.max() <= 1
     assert gates.std() > 0
