@@ -17,9 +17,16 @@ def _hard_swish_float16(x):
     return (x * ops.relu6(x + 3.0)) * _SIXTH_FLOAT16
 
 
+def _gelu(x):
+    if keras.backend.backend() != "tensorflow":
+        return ops.gelu(x, approximate=False)
+    # TensorFlow's own is written with erfc, which ONNX does not have.
+    return 0.5 * x * (1.0 + ops.erf(x * 0.7071067811865476))
+
+
 _FUNCTIONS = {
     None: None,
-    "gelu": lambda x: ops.gelu(x, approximate=False),
+    "gelu": _gelu,
     # Keras' own functions of these names refuse the symbolic tensors that layers are built with.
     "hard_silu": ops.hard_silu,
     "hard_swish": ops.hard_silu,

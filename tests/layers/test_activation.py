@@ -38,3 +38,13 @@ def test_gelu_is_the_exact_one():
 
 def test_no_activation_is_none():
     assert activation(None) is None
+
+
+def test_gelu_is_made_of_what_onnx_has(backend):
+    if backend != "tensorflow":
+        pytest.skip("only TensorFlow's own GELU needs what ONNX lacks")
+    import tensorflow as tf
+
+    function = tf.function(activation("gelu"))
+    graph = function.get_concrete_function(tf.TensorSpec((2, 3))).graph
+    assert {"Erf", "Erfc"} & {op.type for op in graph.get_operations()} == {"Erf"}
