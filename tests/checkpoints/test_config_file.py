@@ -124,7 +124,6 @@ def test_what_only_executing_would_give_is_an_error_when_it_is_asked_for(write, 
         ("x = (", r"is not a Python file \(line 1\)"),
         ("from mmengine.config import read_base\nwith read_base():\n    pass", "newer style"),
         ("_base_ = 'config.py'", "its bases form a loop"),
-        ("_base_ = 'mmpose::a.py'", "lies in another package"),
         ("_base_ = [name]", "_base_ must be a text or a list of texts"),
     ],
 )
@@ -206,6 +205,7 @@ def test_a_base_without_the_model_may_be_missing(write):
     write(MOUSE, "datasets/mouse.py")
     path = write(CONFIG.replace("{{_base_.file_client_args}}", "None"), "mouse.py")
     assert read_config_file(path)["box_padding"] == 1.1
+    assert PythonConfig(write("_base_ = ['mmpose::a.py']\nb = 1", "c.py"))["b"] == 1
     path = write("_base_ = ['../td-hm_res50.py']\nmodel = dict(head=dict(out_channels=4))", "b.py")
     with pytest.raises(ValueError, match=r"no backbone and head: its base \.\./td-hm_res50\.py is"):
         read_config_file(path)
@@ -225,6 +225,19 @@ def test_the_skeleton_is_that_of_the_data(write, dataset, skeleton):
     model = "model = dict(backbone=dict(), head=dict())"
     path = write(f"{model}\ntrain_dataloader = dict(dataset=dict({dataset}))")
     assert read_config_file(path)["skeleton"] == skeleton
+
+
+def test_a_known_description_of_keypoints_is_the_packages_own(write):
+    text = """
+    model = dict(backbone=dict(), head=dict())
+    train_dataloader = dict(dataset=dict(type='A', metainfo=dict(from_file='zebra.py')))
+    """
+    points = keras_pose.Skeleton.load("zebra").keypoints
+    infos = ", ".join(f"{i}: dict(name={name!r})" for i, name in enumerate(points))
+    write(f"dataset_info = dict(dataset_name='z', keypoint_info={{{infos}}})", "zebra.py")
+    assert read_config_file(write(text))["skeleton"] == "zebra"
+    write("dataset_info = dict(keypoint_info={0: dict(name='nose')})", "zebra.py")
+    assert read_config_file(write(text))["skeleton"]["keypoints"][0]["name"] == "nose"
 
 
 def test_a_description_of_keypoints_that_is_nowhere_is_named(write):

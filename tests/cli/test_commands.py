@@ -29,7 +29,7 @@ def test_version(capsys):
     assert capsys.readouterr().out.startswith("keras-pose 0.")
 
 
-@pytest.mark.parametrize("command", ["predict", "presets", "info", "verify"])
+@pytest.mark.parametrize("command", ["predict", "presets", "info", "verify", "convert", "mirror"])
 def test_help_explains_each_command(command, capsys):
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])

@@ -170,13 +170,19 @@ def _datasets(config: Mapping) -> Iterator[Mapping]:
 def _named_skeleton(file: str, path: Path) -> Any:
     """The skeleton of a file that a config names, by the same name in this package if it is not
     there: MMPose looks from the folder that it was started in."""
+    name = Path(file).stem
     for folder in (Path.cwd(), *path.absolute().parents):
         if (folder / file).is_file():
-            return skeleton_of(PythonConfig(folder / file)["dataset_info"], folder / file)
-    name = Path(file).stem
+            found = skeleton_of(PythonConfig(folder / file)["dataset_info"], folder / file)
+            return name if name in Skeleton.names() and _same_points(found, name) else found
     if name in Skeleton.names():
         return name
     raise ValueError(f"{path}: the description of its keypoints, {file}, is not there")
+
+
+def _same_points(found: Mapping, name: str) -> bool:
+    """Whether a description is that of this package's skeleton, whose faults are repaired."""
+    return [point["name"] for point in found["keypoints"]] == list(Skeleton.load(name).keypoints)
 
 
 def skeleton_of(info: Mapping, path: Path) -> dict:
