@@ -159,7 +159,8 @@ class Case:
 
     def _head(self, outputs, prefix, limit):
         values = list(_reference_outputs(outputs))
-        names = [prefix] if len(values) == 1 else [f"{prefix}.{i}" for i in range(len(values))]
+        names = [f"{prefix}.{i}" for i in range(len(values))]
+        names = [prefix] if prefix in self.entry["arrays"] else names
         for name, value in zip(names, values, strict=True):
             yield self._compare(name, channels_first(value), limit(name))
 
