@@ -113,7 +113,7 @@ class Case:
         places = ["backbone"] if place == "backbone" else ["backbone", "neck"]
         configs = [translate_part(model[name], name) for name in places]
         parts = [keras.saving.deserialize_keras_object(each) for each in configs]
-        network = _Chain(parts)
+        network = Chain(parts)
         height, width = self.images.shape[1:3]
         network.build((None, height, width, 3))
         for name, layer in zip(places, parts, strict=True):
@@ -361,7 +361,7 @@ class Stages(keras.Model):
         return outputs
 
 
-class _Chain(keras.Model):
+class Chain(keras.Model):
     """Parts one after the other."""
 
     def __init__(self, parts):

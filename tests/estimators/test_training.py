@@ -22,7 +22,7 @@ def _estimator(head="heatmap"):
         "movenet": lambda: MoveNetHead(2, MoveNetCodec(SIZE, (8, 8)), hidden=8),
     }
     stages = {"heatmap": (1,), "movenet": (0,)}
-    backbone = ResNet(18, out_indices=stages[head], base_channels=8)
+    backbone = ResNet(18, stages[head], base_channels=8, zero_init_residual=False)
     return keras_pose.TopdownEstimator(backbone, heads[head](), skeleton=skeleton, input_size=SIZE)
 
 
