@@ -84,7 +84,9 @@ def _stages(name: str, extra: Mapping, block: str) -> dict:
     return {
         "channels": channels,
         "num_modules": [stage["num_modules"] for stage in later],
-        "num_blocks": [_shared(name, "num_blocks", stage["num_blocks"]) for stage in (first, *later)],
+        "num_blocks": [
+            _shared(name, "num_blocks", stage["num_blocks"]) for stage in (first, *later)
+        ],
         "multiscale_output": bool(later[-1].get("multiscale_output", False)),
     }
 
