@@ -50,7 +50,7 @@ def translate_model(
             f"only TopdownPoseEstimator models can be translated, got {config.get('type')!r}"
         )
     test = config.get("test_cfg") or {}
-    translation = _Translation({**test, "udp": udp})
+    translation = _Translation({**test, "plain_warp": not udp})
     head = dict(config["head"])
     if isinstance(codec, list | tuple):
         head["decoder"] = {"type": "MultilevelHeatmap", "codecs": list(codec)}
