@@ -22,8 +22,8 @@ _LAZY = {
     "topdown_dataset": "keras_pose.datasets",
     "KeypointEvaluation": "keras_pose.evaluation",
     "from_mmpose": "keras_pose.estimators.mmpose",
-    "from_huggingface": "keras_pose.estimators.huggingface",
-    "save_to_huggingface": "keras_pose.estimators.huggingface",
+    "from_huggingface": "keras_pose.preset.huggingface",
+    "save_to_huggingface": "keras_pose.preset.huggingface",
     "export": "keras_pose.artifacts",
     "verify": "keras_pose.artifacts",
 }

@@ -9,6 +9,7 @@ import keras
 from keras_pose.paths import PRESETS
 from keras_pose.preset import conversion, zoo
 from keras_pose.preset.folders import CONFIG, WEIGHTS, load_folder, read_facts, save_preset
+from keras_pose.preset.huggingface import from_huggingface, is_huggingface
 
 
 def preset_names() -> list[str]:
@@ -112,7 +113,10 @@ def load_preset(handle: str | Path, load_weights: bool = True, **overrides) -> k
     if not load_weights and "://" not in text and not _local_folder(text):
         row = _zoo_row(text)
         return conversion.build(state_dict=None, overrides=overrides, **row.settings())
-    return load_folder(preset_folder(handle), load_weights, **overrides)
+    folder = preset_folder(handle)
+    if is_huggingface(folder):
+        return from_huggingface(folder, load_weights=load_weights, **overrides)
+    return load_folder(folder, load_weights, **overrides)
 
 
 class PresetMixin:
@@ -127,7 +131,8 @@ class PresetMixin:
 
         Args:
             handle: a name that `keras-pose presets` lists, an MMPose config name or alias, a
-                folder, `hf://user/name` or `kaggle://user/model/keras/variation`.
+                folder, `hf://user/name` or `kaggle://user/model/keras/variation`. Folders and
+                repositories of transformers' ViTPose models are read too.
             load_weights: False: the weights are new; works without a network.
             **overrides: constructor arguments that replace those of the preset, e.g.
                 `box_padding=1.0`.

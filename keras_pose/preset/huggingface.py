@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_pose.checkpoints import huggingface
 from keras_pose.checkpoints.state_dict import read_state_dict
-from keras_pose.estimators.topdown import TopdownEstimator
 from keras_pose.layers import component, serialized, skip_initialization
 from keras_pose.layers.naming import load_state_dict, state_dict
 from keras_pose.skeleton import Skeleton
@@ -28,9 +27,13 @@ def is_huggingface(folder: str | Path) -> bool:
 
 
 def from_huggingface(
-    folder: str | Path, skeleton=None, dataset_index: int = 0, **overrides
-) -> TopdownEstimator:
-    """An estimator from a folder as transformers' `VitPoseForPoseEstimation` writes it.
+    folder: str | Path,
+    skeleton=None,
+    dataset_index: int = 0,
+    load_weights: bool = True,
+    **overrides,
+) -> keras.Model:
+    """A `TopdownEstimator` from a folder as transformers' `VitPoseForPoseEstimation` writes it.
 
     Its heatmaps are those of transformers. Keypoints are decoded as by MMPose, which blurs the
     heatmaps more (2 pixels of deviation) than transformers (0.8).
@@ -42,6 +45,7 @@ def from_huggingface(
             else one that is made of the labels and edges of the config.
         dataset_index: int, the expert of a ViTPose++: 0 COCO, 1 AIC, 2 MPII, 3 AP-10K, 4 APT-36K,
             5 COCO-WholeBody. The head is COCO's.
+        load_weights: False: the weights are new, and no file of them is read.
         **overrides: other settings of the `TopdownEstimator`, e.g. `box_padding=1.0`.
 
     Raises:
@@ -56,6 +60,8 @@ def from_huggingface(
     skeleton = _skeleton(config) if skeleton is None else Skeleton.resolve(skeleton)
     translated = huggingface.translate_vitpose(config, processor, skeleton.to_dict(), dataset_index)
     translated["config"].update(overrides)
+    if not load_weights:
+        return keras.saving.deserialize_keras_object(translated)
     arrays = huggingface.our_arrays(_read_weights(folder))
     with skip_initialization():
         estimator = keras.saving.deserialize_keras_object(translated)
@@ -63,7 +69,7 @@ def from_huggingface(
     return estimator
 
 
-def save_to_huggingface(estimator: TopdownEstimator, folder: str | Path) -> Path:
+def save_to_huggingface(estimator: keras.Model, folder: str | Path) -> Path:
     """Writes a ViTPose so that transformers' `VitPoseForPoseEstimation` reads it.
 
     `config.json`, `preprocessor_config.json` and `model.safetensors` appear only when all of them

@@ -10,7 +10,7 @@ import keras_pose
 from keras_pose.backbones import ResNet, VisionTransformer
 from keras_pose.checkpoints.huggingface import our_arrays, vitpose_arrays
 from keras_pose.codecs import UDPHeatmap
-from keras_pose.estimators.huggingface import (
+from keras_pose.preset.huggingface import (
     from_huggingface,
     is_huggingface,
     save_to_huggingface,
@@ -54,6 +54,19 @@ def vitpose(simple=True, backbone=None, neck=None, head=None, skeleton=POINTS, *
 @pytest.fixture(scope="module")
 def images():
     return np.random.default_rng(1).integers(0, 256, (2, SIZE[1], SIZE[0], 3), dtype=np.uint8)
+
+
+def test_a_folder_is_a_handle_of_from_preset(tmp_path, images):
+    estimator = vitpose()
+    save_to_huggingface(estimator, tmp_path / "vitpose")
+    again = keras_pose.TopdownEstimator.from_preset(tmp_path / "vitpose", box_padding=1.0)
+    np.testing.assert_allclose(heatmaps(again, images), heatmaps(estimator, images), atol=1e-5)
+    assert again.box_padding == 1.0
+    mouse = keras_pose.Skeleton("mouse", ["snout", "tail"])
+    tuned = keras_pose.TopdownEstimator.from_preset(tmp_path / "vitpose", skeleton=mouse)
+    assert heatmaps(tuned, images).shape[-1] == 2
+    new = keras_pose.TopdownEstimator.from_preset(tmp_path / "vitpose", load_weights=False)
+    assert np.abs(heatmaps(new, images) - heatmaps(estimator, images)).max() > 1e-3
 
 
 def heatmaps(estimator, images):
