@@ -106,7 +106,9 @@ class Case:
         mirrored = stages.predict_on_batch(self.images[:, :, ::-1])["head"]
         yield from self._inference(plain)
         outputs = _tensors(plain["head"])
-        flipped = estimator.head.codec.flip(_tensors(mirrored), estimator.skeleton.flip_indices)
+        # With the reference's pairs, of which those of one skeleton are no permutation.
+        flips = np.array(self.entry["flip_indices"], "int32")
+        flipped = estimator.head.codec.flip(_tensors(mirrored), flips)
         merged = {name: (outputs[name] + flipped[name]) / 2 for name in outputs}
         if "flip_heatmaps" in self.arrays:
             maps = channels_first(ops.convert_to_numpy(merged["heatmaps"]))
