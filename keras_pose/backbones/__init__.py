@@ -3,6 +3,7 @@
 from keras_pose.backbones.alexnet import AlexNet
 from keras_pose.backbones.cpm import CPM
 from keras_pose.backbones.csp import CSPDarknet, CSPNeXt
+from keras_pose.backbones.hand_landmark_backbone import HandLandmarkBackbone
 from keras_pose.backbones.hourglass import Hourglass
 from keras_pose.backbones.hourglass_ae import HourglassAE
 from keras_pose.backbones.hrformer import HRFormer

@@ -2,6 +2,7 @@
 
 from keras_pose.codecs.centernet import CenterNetCodec
 from keras_pose.codecs.codec import Codec
+from keras_pose.codecs.hand_landmark_label import HandLandmarkLabel
 from keras_pose.codecs.integral_regression_label import IntegralRegressionLabel
 from keras_pose.codecs.megvii_heatmap import MegviiHeatmap
 from keras_pose.codecs.movenet import MoveNetCodec
