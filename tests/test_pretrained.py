@@ -1,4 +1,4 @@
-"""The two real networks against the values of the original graphs."""
+"""The real networks against the values of the original graphs."""
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from keras_pose.geometry import box_nms
 
 MOVENET_CASES = ("astronaut", "cameraman", "astronaut_flip", "letterbox", "noise")
 CENTERNET_CASES = ("astronaut", "cameraman", "coffee", "noise")
+HAND_CASES = ("coco_hand", "cameraman_hand", "noise")
 
 
 class Stages(keras.Model):
@@ -50,6 +51,14 @@ def centernet(golden):
         enlarge = 512 // len(image)
         images.append(image.repeat(enlarge, axis=0).repeat(enlarge, axis=1))
     return npz, Stages(model).predict_on_batch(np.stack(images))
+
+
+@pytest.fixture(scope="module")
+def hand(golden):
+    npz = np.load(golden / "pretrained/hand.npz")
+    model = keras_pose.TopdownEstimator.from_preset("mediapipe_hand_lite")
+    images = np.stack([npz[f"{case}/input"] for case in HAND_CASES])
+    return npz, Stages(model).predict_on_batch(images)
 
 
 def _check(goldens, npz, case, values):
@@ -144,3 +153,17 @@ def test_centernet_decoding_alone_equals_the_original(golden):
         for members in (np.flatnonzero(classes == c) for c in np.unique(classes))
     ]
     np.testing.assert_array_equal(np.sort(np.concatenate(kept)), np.sort(npz["nms_keep_iou0.5"]))
+
+
+@pytest.mark.parametrize("case", HAND_CASES)
+def test_hand_landmarks_equal_the_original_graph(goldens, hand, case):
+    npz, stages = hand
+    found = {name: value[HAND_CASES.index(case)] for name, value in stages.items()}
+    _check(goldens, npz, case, {"n138": found["fused"]})
+    landmarks = npz[f"{case}/landmarks"].reshape(21, 3)
+    np.testing.assert_allclose(found["keypoints"][0], landmarks[:, :2], rtol=0, atol=5e-3)
+    np.testing.assert_allclose(224 * found["depths"], landmarks[:, 2], rtol=0, atol=5e-3)
+    for name in ("presence", "handedness", "world"):
+        expected = npz[f"{case}/{name}"].reshape(found[name].shape)
+        np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found["scores"], np.tile(found["presence"], (1, 21)))

@@ -62,6 +62,14 @@ def test_movenet_raw_outputs_of_the_flip_test(in_tensorflow, movenet, photos, ou
     assert codec["heatmap_size"] == [48, 48]
 
 
+def test_hand_landmarks_are_the_same_in_litert(in_tensorflow, golden, out):
+    model = keras_pose.TopdownEstimator.from_preset("mediapipe_hand_lite")
+    artifact = load_artifact(keras_pose.export(model, out("litert"), format="litert"), threads=1)
+    npz = np.load(golden / "pretrained/hand.npz")
+    images = np.stack([npz[f"{case}/input"] for case in ("coco_hand", "noise")])
+    assert_equal(artifact, model, images, pixels=["keypoints"])
+
+
 @pytest.mark.parametrize("format", ["litert", "onnx"])
 def test_detector_finds_the_same_boxes(in_tensorflow, photos, out, format):
     detector = keras_pose.PersonDetector.from_preset(

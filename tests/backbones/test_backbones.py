@@ -9,6 +9,7 @@ from keras_pose.backbones import (
     VGG,
     CSPDarknet,
     CSPNeXt,
+    HandLandmarkBackbone,
     Hourglass,
     HourglassAE,
     HRFormer,
@@ -135,6 +136,14 @@ BACKBONES = {
     "mobilenet_v3_variant": (
         lambda: MobileNetV3("small", outputs=("layer3",), hard_sigmoid="hard_sigmoid_half"),
         [(8, 4, 24)],
+    ),
+    "hand_landmark": (
+        lambda: HandLandmarkBackbone([(3, 8, 6, 1), (5, 12, 6, 2), (3, 12, 6, 1)], 8, 10),
+        [(16, 8, 10)],
+    ),
+    "hand_landmark_normalised": (
+        lambda: HandLandmarkBackbone([(3, 8, 8, 2), (3, 8, 6, 2)], 8, 10, norm="batch"),
+        [(8, 4, 10)],
     ),
     "shufflenet_v1": (
         lambda: ShuffleNetV1(2, 0.25, out_indices=(0, 2)),

@@ -56,7 +56,7 @@ def test_presets_are_listed_with_their_facts(capsys):
     ("options", "count"),
     [
         (["--family", "rtmpose"], 53),
-        (["--task", "hand"], 22),
+        (["--task", "hand"], 23),
         (["--task", "hand", "--match", "hrnet", "--data", "rhd"], 3),
         (["--task", "detection"], 1),
         (["--licence", "apache", "--task", "face"], 6),

@@ -8,6 +8,7 @@ import pytest
 
 from keras_pose.codecs import (
     CenterNetCodec,
+    HandLandmarkLabel,
     IntegralRegressionLabel,
     MegviiHeatmap,
     MoveNetCodec,
@@ -32,6 +33,7 @@ CODECS = {
     "megvii_heatmap": MegviiHeatmap(**SIZES, kernel_size=3, shift_flipped=True),
     "skps_heatmap": SKPSHeatmap(**SIZES, sigma=1.5, shift_flipped=False),
     "regression_label": RegressionLabel((32, 24), shift_flipped=False),
+    "hand_landmark_label": HandLandmarkLabel((32, 24), shift_flipped=False),
     "integral_regression_label": IntegralRegressionLabel(
         **SIZES, sigma=1.5, unbiased=True, normalize=False, shift_flipped=False
     ),

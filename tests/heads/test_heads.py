@@ -6,6 +6,7 @@ import pytest
 
 from keras_pose.codecs import (
     CenterNetCodec,
+    HandLandmarkLabel,
     IntegralRegressionLabel,
     MoveNetCodec,
     MSRAHeatmap,
@@ -18,6 +19,7 @@ from keras_pose.codecs import (
 from keras_pose.heads import (
     CenterNetHead,
     CPMHead,
+    HandLandmarkHead,
     HeatmapHead,
     IntegralRegressionHead,
     MoveNetHead,
@@ -153,6 +155,18 @@ HEADS = {
         lambda: RegressionHead(3, REGRESSION),
         [(2, 3, 6), (5,)],
         {"coordinates": (3, 2)},
+        {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "hand_landmark_head": (
+        lambda: HandLandmarkHead(3, HandLandmarkLabel((48, 32)), unit=48.0),
+        [(2, 3, 6), (5,)],
+        {
+            "coordinates": (3, 2),
+            "depths": (3,),
+            "presence": (1,),
+            "handedness": (1,),
+            "world": (3, 3),
+        },
         {"keypoints": (1, 3, 2), "scores": (1, 3)},
     ),
     "rle_head": (
