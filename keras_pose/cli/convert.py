@@ -1,8 +1,6 @@
 """`keras-pose convert`: an MMPose checkpoint as a preset."""
 
 import argparse
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -35,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from keras_pose.files import writable_folder
     from keras_pose.preset import conversion
 
-    settings, facts = _settings(arguments.config)
+    settings, facts = conversion.described(arguments.config)
     if arguments.skeleton:
         settings["skeleton"] = arguments.skeleton
     if arguments.licence:
@@ -46,35 +44,3 @@ def run(arguments: argparse.Namespace) -> int:
     with conversion.room_for(folder):
         print(estimator.save_to_preset(folder, facts))
     return 0
-
-
-def _settings(config: str) -> tuple[dict, dict]:
-    """Arguments of `conversion.build`, and facts, from a config file or the name of one."""
-    from keras_pose.preset import zoo
-
-    path = Path(config)
-    row = None if path.is_file() else zoo.find(path.name.removesuffix(".py"))
-    if row is not None:
-        facts = row.metadata()
-        for own in ("task", "input_size", "parameters", "metrics"):
-            del facts[own]
-        return row.settings(), facts
-    if not path.is_file():
-        raise ValueError(f"there is no config {config}, neither a file nor a published name")
-    if path.suffix == ".json":
-        return _from_json(path), {}
-    from keras_pose.checkpoints.mmpose.config_file import read_config_file
-
-    return read_config_file(path), {}
-
-
-def _from_json(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    from keras_pose.checkpoints.mmpose.config_file import model_settings
-
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} must hold a JSON object, not a {type(content).__name__}")
-    return model_settings(content, path)

@@ -4,34 +4,44 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from keras_pose.estimators.topdown import TopdownEstimator
-from keras_pose.preset.conversion import build
+from keras_pose.preset.conversion import build, described
 
 
 def from_mmpose(
-    model_config: Mapping,
-    state_dict: Mapping | str | Path,
-    skeleton="coco",
+    config: Mapping | str | Path,
+    checkpoint: Mapping | str | Path,
+    skeleton=None,
     codec=None,
-    udp: bool = False,
-    box_padding: float = 1.25,
+    udp: bool | None = None,
+    box_padding: float | None = None,
 ) -> TopdownEstimator:
-    """An estimator from an MMPose model config and its weights.
+    """An estimator from an MMPose config and its weights. Nothing in the files is executed.
 
     Args:
-        model_config: the resolved `model` settings of an MMPose 1.x config, plain dicts.
-        state_dict: `{name: array}` in PyTorch's layouts, or a `.pth`, `.safetensors` or `.npz`.
-        skeleton: `Skeleton` or the name of one; its keypoints are the head's.
+        config: an MMPose 1.x config: a `.py` file, its JSON, the name of a published one, or the
+            resolved `model` settings as plain dicts. What the following arguments say is read
+            from a file where they are None.
+        checkpoint: a `.pth`, `.safetensors` or `.npz`, or `{name: array}` in PyTorch's layouts.
+            Names of MMPose 0.x are understood.
+        skeleton: `Skeleton` or the name of one; its keypoints are the head's. Default: the
+            config's, else "coco".
         codec: MMPose's settings of the codec of training where they are not those of the head's
             decoder: a list for networks that learn several levels of targets.
         udp: bool, whether the model's crops are made by the unbiased warp (`use_udp` of
-            `TopdownAffine`).
-        box_padding: float, `padding` of `GetBBoxCenterScale`.
+            `TopdownAffine`). Default: the config's, else False.
+        box_padding: float, `padding` of `GetBBoxCenterScale`. Default: the config's, else 1.25.
 
     Returns:
         The estimator with the weights loaded.
 
     Raises:
-        ValueError: if the config uses something that has no counterpart yet, or names are missing
-            or unused; it lists them.
+        ValueError: the config uses something that has no counterpart, or names are missing or
+            unused: it lists them and names the published architecture that is nearest.
     """
-    return build(model_config, state_dict, skeleton, codec, udp, box_padding)
+    if isinstance(config, Mapping):
+        settings = {"model_config": config, "skeleton": "coco"}
+    else:
+        settings, _ = described(config)
+    given = {"skeleton": skeleton, "codec": codec, "udp": udp, "box_padding": box_padding}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    return build(state_dict=checkpoint, **settings)

@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 
 from keras_pose.checkpoints.mmpose import current_names, translate_model
+from keras_pose.checkpoints.mmpose.config_file import model_settings, read_config_file
 from keras_pose.checkpoints.state_dict import read_state_dict
 from keras_pose.layers import skip_initialization
 from keras_pose.layers.naming import load_state_dict
@@ -64,6 +65,31 @@ def build(
         said = f'the architecture of "{near}"' if near else "no published architecture"
         raise ValueError(f"{error}; the checkpoint looks like {said}") from None
     return estimator
+
+
+def described(config: str | Path) -> tuple[dict, dict]:
+    """Arguments of `build`, and facts, from a config.
+
+    Args:
+        config: an MMPose config as a `.py` file (read without executing it) or as its JSON, or
+            the name of a published one.
+
+    Raises:
+        ValueError: there is no such config, or it cannot be read without executing it.
+    """
+    path = Path(config)
+    row = None if path.is_file() else zoo.find(path.name.removesuffix(".py"))
+    if row is not None:
+        facts = row.metadata()
+        for own in ("task", "input_size", "parameters", "metrics"):
+            del facts[own]
+        return row.settings(), facts
+    if not path.is_file():
+        raise ValueError(f"there is no config {config}, neither a file nor a published name")
+    if path.suffix != ".json":
+        return read_config_file(path), {}
+    content = read_json(path)
+    return model_settings(content, path), {}
 
 
 def converted(row: zoo.ZooPreset) -> Path:

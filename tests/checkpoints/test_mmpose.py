@@ -157,3 +157,18 @@ def test_keypoints_that_predictions_keep_come_from_the_test_settings(weights):
     np.testing.assert_array_equal(kept["scores"], whole["scores"][:, :, [5, 6, 0]])
     again = keras_pose.TopdownEstimator.from_config(estimator.get_config())
     assert again.output_skeleton == estimator.output_skeleton
+
+
+def test_a_config_file_says_all_that_is_needed(weights, tmp_path):
+    (tmp_path / "my_config.py").write_text(f"model = {MODEL!r}\n", "utf-8")
+    np.savez(tmp_path / "a.npz", **weights)
+    estimator = keras_pose.from_mmpose(tmp_path / "my_config.py", tmp_path / "a.npz")
+    assert (estimator.udp, estimator.box_padding) == (False, 1.25)
+    assert estimator.skeleton.name == "coco"
+    wide = keras_pose.from_mmpose(tmp_path / "my_config.py", weights, box_padding=1.5)
+    assert wide.box_padding == 1.5
+
+
+def test_an_unknown_config_is_refused(weights):
+    with pytest.raises(ValueError, match="there is no config my_config, neither a file nor"):
+        keras_pose.from_mmpose("my_config", weights)

@@ -10,14 +10,14 @@ import keras_pose
 from keras_pose.backbones import ResNet, VisionTransformer
 from keras_pose.checkpoints.huggingface import our_arrays, vitpose_arrays
 from keras_pose.codecs import UDPHeatmap
+from keras_pose.heads import HeatmapHead
+from keras_pose.layers.naming import load_state_dict, state_dict
+from keras_pose.necks import FeatureMapProcessor
 from keras_pose.preset.huggingface import (
     from_huggingface,
     is_huggingface,
     save_to_huggingface,
 )
-from keras_pose.heads import HeatmapHead
-from keras_pose.layers.naming import load_state_dict, state_dict
-from keras_pose.necks import FeatureMapProcessor
 
 pytest.importorskip("safetensors", reason="the weights are safetensors")
 
