@@ -12,8 +12,8 @@ from keras_pose.losses import L1Loss
 class HandLandmarkHead(Head):
     """Keypoints with depths, presence, handedness and keypoints in metres of one hand.
 
-    Training teaches the coordinates in the image and nothing else: the other outputs drift as the
-    layers below them change.
+    Training teaches the coordinates in the image and nothing else. The layers of presence,
+    handedness and world are frozen, but what they say changes with the features below them.
 
     Args:
         num_keypoints: int.
@@ -39,9 +39,10 @@ class HandLandmarkHead(Head):
         self.unit = float(unit)
         initializer = keras.initializers.RandomNormal(stddev=0.01 * self.unit)
         self.landmarks = Dense(3 * num_keypoints, kernel_initializer=initializer)
-        self.presence = Dense(1)
-        self.handedness = Dense(1)
-        self.world = Dense(3 * num_keypoints)
+        # No loss reaches these, and weight decay must not either.
+        self.presence = Dense(1, trainable=False)
+        self.handedness = Dense(1, trainable=False)
+        self.world = Dense(3 * num_keypoints, trainable=False)
 
     def call(self, features, training=None):
         x = features[-1]

@@ -75,7 +75,9 @@ MODELS = {
     "rtmw": lambda: (
         csp((2, 3, 4)),
         CSPNeXtPAFPN([32, 64, 128], blocks=1),
-        RTMWHead(3, SimCCLabel(SIZE, **BINS), hidden=16, attention={"key_units": 8}),
+        RTMWHead(
+            3, SimCCLabel(SIZE, **BINS), in_channels=128, hidden=16, attention={"key_units": 8}
+        ),
     ),
     "regression": lambda: (
         residual(),

@@ -6,8 +6,9 @@ import pytest
 
 import keras_pose
 from keras_pose.backbones import ResNet
-from keras_pose.codecs import MoveNetCodec, MSRAHeatmap
-from keras_pose.heads import HeatmapHead, MoveNetHead
+from keras_pose.codecs import HandLandmarkLabel, MoveNetCodec, MSRAHeatmap
+from keras_pose.heads import HandLandmarkHead, HeatmapHead, MoveNetHead
+from keras_pose.necks import GlobalAveragePooling
 from keras_pose.skeleton import Skeleton
 
 SIZE = (32, 32)
@@ -20,10 +21,14 @@ def _estimator(head="heatmap"):
             2, MSRAHeatmap(SIZE, (8, 8), 1.0), deconv_filters=(8,), deconv_kernels=(4,)
         ),
         "movenet": lambda: MoveNetHead(2, MoveNetCodec(SIZE, (8, 8)), hidden=8),
+        "hand_landmark": lambda: HandLandmarkHead(2, HandLandmarkLabel(SIZE), unit=1),
     }
-    stages = {"heatmap": (1,), "movenet": (0,)}
+    stages = {"heatmap": (1,), "movenet": (0,), "hand_landmark": (1,)}
+    neck = GlobalAveragePooling() if head == "hand_landmark" else None
     backbone = ResNet(18, stages[head], base_channels=8, zero_init_residual=False)
-    return keras_pose.TopdownEstimator(backbone, heads[head](), skeleton=skeleton, input_size=SIZE)
+    return keras_pose.TopdownEstimator(
+        backbone, heads[head](), neck, skeleton=skeleton, input_size=SIZE
+    )
 
 
 def _dots(count=16):
@@ -38,7 +43,7 @@ def _dots(count=16):
     return images, labels
 
 
-@pytest.mark.parametrize("head", ["heatmap", "movenet"])
+@pytest.mark.parametrize("head", ["heatmap", "movenet", "hand_landmark"])
 def test_fit_lowers_the_loss_and_logs_every_term(head):
     estimator = _estimator(head)
     images, labels = _dots()
