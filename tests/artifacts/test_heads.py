@@ -74,7 +74,7 @@ MODELS = {
     ),
     "rtmw": lambda: (
         csp((2, 3, 4)),
-        CSPNeXtPAFPN([32, 64, 128], blocks=1),
+        CSPNeXtPAFPN([32, 64, 128], out_indices=(1, 2), blocks=1),
         RTMWHead(
             3, SimCCLabel(SIZE, **BINS), in_channels=128, hidden=16, attention={"key_units": 8}
         ),
