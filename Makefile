@@ -12,8 +12,12 @@ demo:  ## from a fresh machine to drawn poses, in demo_output
 test:  ## the whole test suite under JAX, TensorFlow and PyTorch
 	bash tools/test.sh
 
-parity:  ## only the tests against reference values
-	bash tools/test.sh -m parity
+parity:  ## every published architecture against the reference, hours; resumes from docs/parity.json
+	@for backend in $(or $(KERAS_POSE_BACKENDS),jax tensorflow torch); do \
+	    KERAS_BACKEND=$$backend $(PYTHON) tools/parity.py --record docs/parity.json || failed=1; \
+	done; \
+	$(PYTHON) tools/coverage.py; $(PYTHON) tools/check_presets.py --out docs/presets.md || failed=1; \
+	exit $${failed:-0}
 
 lint:  ## style and format (after make test, which installs ruff)
 	$(PYTHON) -m ruff check .

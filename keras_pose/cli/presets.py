@@ -100,7 +100,7 @@ def _table(facts: dict[str, dict]) -> str:
                 _size(entry),
                 f"{entry['parameters'] / 1e6:.1f} M" if "parameters" in entry else "",
                 _main_metric(entry),
-                textwrap.shorten(entry.get("licence", ""), 30, placeholder=" ..."),
+                textwrap.shorten(entry.get("licence", "").split(" (")[0], 30, placeholder=" ..."),
                 "local" if entry["local"] else "",
             )
         )
