@@ -1,6 +1,6 @@
 """Times the package beside its best alternatives, in one run, and prints ratios.
 
-    python tools/benchmark.py [latency] [detector] [load] [import] [evaluation] [networks]
+    python tools/benchmark.py [latency] [detector] [load] [import] [evaluation] [networks] [convert]
 
 Every backend and runtime runs in a process of its own, one after the other, over several rounds, so
 that a busy moment of the machine does not hit one of them alone; the least of the rounds' medians
@@ -23,6 +23,7 @@ BACKENDS = ("jax", "tensorflow", "torch")
 RUNTIMES = {"litert": "ai_edge_litert", "onnx": "onnxruntime"}
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 MOVENET, CENTERNET = "movenet_lightning_coco", "centernet_mobilenet_v3_coco"
+LARGE = "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192"
 THREADS = os.cpu_count()
 
 
@@ -203,6 +204,35 @@ def worker_runtime_forward(path: str, batch: str) -> dict:
     entry = session.get_inputs()[0]
     images = np.random.default_rng(0).integers(0, 255, (int(batch), *entry.shape[1:]), "uint8")
     return {"ms": milliseconds(lambda: session.run(None, {entry.name: images}), 15, 3)}
+
+
+def worker_write_checkpoint(path: str) -> dict:
+    """A checkpoint of a published model, as training with MMPose leaves it."""
+    import torch
+
+    import keras_pose
+    from keras_pose.layers.naming import state_dict
+
+    estimator = keras_pose.TopdownEstimator.from_preset(LARGE, load_weights=False)
+    weights = {name: torch.tensor(value) for name, value in state_dict(estimator).items()}
+    torch.save({"state_dict": weights, "meta": {"epoch": 210}}, path)
+    return {"parameters": sum(value.numel() for value in weights.values())}
+
+
+def worker_convert(path: str, out: str) -> dict:
+    """Reads a checkpoint and writes it as a preset."""
+    import resource
+
+    import keras_pose
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    keras_pose.from_mmpose(LARGE, path).save_to_preset(out)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts kibibytes, macOS bytes.
+    grown = (peak - before) * (1 if sys.platform == "darwin" else 1024)
+    return {"s": seconds, "memory over file size": grown / Path(path).stat().st_size}
 
 
 def _noise(estimator, batch: str):
@@ -404,6 +434,22 @@ def _exported_forward(name: str, batch: str, folder: Path) -> Path | None:
     return path
 
 
+def section_convert(rounds: int) -> None:
+    if not importlib.util.find_spec("torch"):
+        print("\nconverting a checkpoint: left out, PyTorch is not installed to write one")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "checkpoint.pth"
+        count = measure("write_checkpoint", "torch", str(checkpoint))["parameters"]
+        print(f"\nConverting a .pth of {count / 1e6:.0f} M parameters into a preset")
+        for backend in installed_backends():
+            out = str(Path(folder) / f"preset_{backend}")
+            runs = [measure("convert", backend, str(checkpoint), out) for _ in range(rounds)]
+            best = min(runs, key=lambda run: run["s"])
+            memory = best["memory over file size"]
+            print(f"  {backend:12s} {best['s']:6.1f} s, memory {memory:.1f} x the file's size")
+
+
 def section_evaluation(rounds: int) -> None:
     runs = [measure("evaluation", installed_backends()[0], "0") for _ in range(rounds)]
     reference = min(run["pycocotools s"] for run in runs)
@@ -424,6 +470,7 @@ SECTIONS = {
     "import": section_import,
     "evaluation": section_evaluation,
     "networks": section_networks,
+    "convert": section_convert,
 }
 
 

@@ -74,7 +74,13 @@ def _on_device(values, dtype):
 
 
 def _zeros(shape, dtype=None):
-    return _on_device(np.zeros(shape), dtype or keras.config.floatx())
+    dtype = np.dtype(dtype or keras.config.floatx())
+    # JAX takes memory that begins at a multiple of 64 bytes as it is. Zeros that nobody reads
+    # then take no memory: the system gives it when it is touched.
+    memory = np.zeros(int(np.prod(shape)) * dtype.itemsize + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    values = memory[start : start + memory.size - 64].view(dtype).reshape(shape)
+    return _on_device(values, dtype)
 
 
 def _in_numpy(initializer) -> Callable:

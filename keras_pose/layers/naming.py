@@ -113,12 +113,16 @@ def state_dict(root: keras.layers.Layer) -> dict[str, np.ndarray]:
     return arrays
 
 
-def load_state_dict(root: keras.layers.Layer, arrays: Mapping[str, np.ndarray]) -> None:
+def load_state_dict(
+    root: keras.layers.Layer, arrays: Mapping[str, np.ndarray], consume: bool = False
+) -> None:
     """Assigns a PyTorch checkpoint's arrays to a layer's variables by name.
 
     Args:
         root: a built layer or model.
         arrays: `{name: array}` in PyTorch's layouts.
+        consume: bool, remove each array from `arrays`, which is a dict then, as soon as it is
+            assigned: big checkpoints need less memory.
 
     Raises:
         ValueError: if names are missing or unused or shapes differ; it lists them.
@@ -127,13 +131,13 @@ def load_state_dict(root: keras.layers.Layer, arrays: Mapping[str, np.ndarray]) 
     for path, (layer, variable) in named_variables(root).items():
         name, axes = checkpoint_name(path, layer)
         wanted[name] = (variable, np.argsort(axes) if axes else None)
-    _assign(wanted, {k: v for k, v in arrays.items() if not _SURPLUS.search(k)})
+    _assign(wanted, arrays if consume else dict(arrays), _SURPLUS)
 
 
 def load_variables(root: keras.layers.Layer, arrays: Mapping[str, np.ndarray]) -> None:
     """Assigns arrays in Keras' layouts, named by attribute path, to a layer's variables."""
     wanted = {path: (variable, None) for path, (_, variable) in named_variables(root).items()}
-    _assign(wanted, arrays)
+    _assign(wanted, dict(arrays))
 
 
 def copy_fitting_variables(source, target) -> list[str]:
@@ -148,29 +152,34 @@ def copy_fitting_variables(source, target) -> list[str]:
     return left
 
 
-def _assign(wanted, arrays) -> None:
+def _assign(wanted, arrays: dict, surplus: re.Pattern | None = None) -> None:
+    """Assigns the arrays, which it takes out of their dict, if all of them fit."""
+    unused = [name for name in arrays if name not in wanted]
+    if surplus is not None:
+        unused = [name for name in unused if not surplus.search(name)]
     problems = []
     for title, names in (
         ("missing", [name for name in wanted if name not in arrays]),
-        ("unused", [name for name in arrays if name not in wanted]),
+        ("unused", unused),
     ):
         if names:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
             problems.append(f"{len(names)} {title}: {shown}")
-    values, misshapen = {}, []
+    misshapen = []
     for name, (variable, axes) in wanted.items():
-        if name not in arrays:
-            continue
-        value = np.asarray(arrays[name])
-        if axes is not None and value.ndim == len(axes):
-            value = value.transpose(axes)
-        if value.shape != tuple(variable.shape):
-            misshapen.append(f"{name} has shape {value.shape}, not {tuple(variable.shape)}")
-        values[name] = value
+        if name in arrays:
+            shape = _in_keras_layout(arrays[name], axes).shape
+            if shape != tuple(variable.shape):
+                misshapen.append(f"{name} has shape {shape}, not {tuple(variable.shape)}")
     problems += misshapen[:4]
     if len(misshapen) > 4:
         problems.append(f"{len(misshapen) - 4} more have another shape")
     if problems:
         raise ValueError("the weights do not fit the model: " + "; ".join(problems))
-    for name, (variable, _) in wanted.items():
-        variable.assign(values[name])
+    for name, (variable, axes) in wanted.items():
+        variable.assign(_in_keras_layout(arrays.pop(name), axes))
+
+
+def _in_keras_layout(value, axes) -> np.ndarray:
+    value = np.asarray(value)
+    return value.transpose(axes) if axes is not None and value.ndim == len(axes) else value

@@ -57,10 +57,10 @@ def build(
     arrays = current_names(read_state_dict(state_dict), model_config["head"])
     with skip_initialization():
         estimator = keras.saving.deserialize_keras_object(config)
+    layout = [(name, array.shape) for name, array in arrays.items()]
     try:
-        load_state_dict(estimator, arrays)
+        load_state_dict(estimator, arrays, consume=True)
     except ValueError as error:
-        layout = [(name, array.shape) for name, array in arrays.items()]
         near = nearest(layout, zoo.fingerprints())
         said = f'the architecture of "{near}"' if near else "no published architecture"
         raise ValueError(f"{error}; the checkpoint looks like {said}") from None
