@@ -74,6 +74,11 @@ def table(results: dict, names: list[str]) -> list[str]:
     return rows
 
 
+def _when(dates: list[str]) -> str:
+    days = sorted(set(dates))
+    return f" of {' to '.join(dict.fromkeys((days[0], days[-1])))}." if days else "."
+
+
 def document(results: dict, names: list[str]) -> str:
     """The whole page."""
     done = {
@@ -87,17 +92,18 @@ def document(results: dict, names: list[str]) -> str:
         )
         for backend in BACKENDS
     }
-    dates = sorted(r["date"] for result in results.values() for r in result.values())
+    dates = [found["date"] for result in results.values() for found in result.values()]
     lines = [
         "# Coverage: agreement with the reference",
         "",
-        "Made by `tools/coverage.py` from the results of `tools/parity.py`"
-        + (f" of {dates[0]} to {dates[-1]}." if dates else "."),
+        "Made by `tools/coverage.py` from the results of `tools/parity.py`" + _when(dates),
         "",
         "Each number is the largest difference from the reference's values as a fraction of what "
         "it may be (1.00 is the limit; the limits are those of the reference values: outputs 1e-4 "
         "of their deviation or 20 times the reference's own float32 error, keypoints 0.05 network "
-        "pixels, scores 1e-3, targets 2e-6, losses 1e-4, gradients 1e-3 of their deviation). An "
+        "pixels, scores 1e-3, targets 2e-6, losses 1e-4, gradients 1e-3 of their deviation but "
+        "for four models whose gradients float32 cannot tell so closely: `tools/parity.py` names "
+        "them with the proof). An "
         "empty cell means that the reference stored no such values.",
         "",
         "| backend | compared | within all limits | of |",

@@ -20,7 +20,7 @@ JUMP = str(SAMPLES / "jump.jpg")
 class Estimator:
     """Answers with a cross inside each box."""
 
-    skeleton = Skeleton.load("coco")
+    skeleton = output_skeleton = Skeleton.load("coco")
 
     def predict_poses(self, images, boxes, box_scores=None, flip_test=False, batch_size=16):
         from keras_pose.geometry import validate_boxes
