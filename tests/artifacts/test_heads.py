@@ -5,7 +5,7 @@ import pytest
 
 import keras_pose
 from keras_pose.artifacts import load_artifact
-from keras_pose.backbones import CPM, MSPN, CSPNeXt, ResNet
+from keras_pose.backbones import MSPN, ResNet
 from keras_pose.codecs import (
     IntegralRegressionLabel,
     MegviiHeatmap,
@@ -29,7 +29,7 @@ from keras_pose.heads import (
     VisPredictHead,
 )
 from keras_pose.layers.naming import load_state_dict, state_dict
-from keras_pose.necks import CSPNeXtPAFPN, GlobalAveragePooling
+from keras_pose.necks import GlobalAveragePooling
 
 SIZE, CELLS = (64, 96), (16, 24)
 SKELETON = keras_pose.Skeleton("three", ["left_eye", "right_eye", "nose"])
@@ -38,13 +38,9 @@ DECONV = {"deconv_filters": (8,), "deconv_kernels": (4,)}
 BINS = {"split_ratio": 2.0, "sigma": 4.0}
 
 
-def residual():
-    """Maps of stride 8."""
-    return ResNet(18, (1,), base_channels=4, zero_init_residual=False)
-
-
-def csp(levels=(4,)):
-    return CSPNeXt(widen_factor=0.125, deepen_factor=0.33, out_indices=levels)
+def residual(stages=(1,)):
+    """Maps of stride 8, or of other stages."""
+    return ResNet(18, stages, base_channels=4, zero_init_residual=False)
 
 
 # Backbone, neck, head.
@@ -56,11 +52,7 @@ MODELS = {
         None,
         HeatmapHead(3, MSRA, deconv_groups=(4,), **DECONV),
     ),
-    "cpm": lambda: (
-        CPM(3, num_stages=2, feat_channels=4),
-        None,
-        CPMHead(3, MSRAHeatmap(SIZE, (8, 12)), num_stages=2, final_kernel=None),
-    ),
+    "cpm": lambda: (residual(), None, CPMHead(3, MSRAHeatmap(SIZE, (8, 12)), num_stages=1)),
     "mspn": lambda: (
         MSPN(unit_channels=8, num_stages=1, num_blocks=(1, 1, 1, 1)),
         None,
@@ -68,16 +60,14 @@ MODELS = {
     ),
     "simcc": lambda: (residual(), None, SimCCHead(3, SimCCLabel(SIZE, **BINS))),
     "rtmcc": lambda: (
-        csp(),
+        residual(),
         None,
         RTMCCHead(3, SimCCLabel(SIZE, **BINS), hidden=16, attention={"key_units": 8}),
     ),
     "rtmw": lambda: (
-        csp((2, 3, 4)),
-        CSPNeXtPAFPN([32, 64, 128], out_indices=(1, 2), blocks=1),
-        RTMWHead(
-            3, SimCCLabel(SIZE, **BINS), in_channels=128, hidden=16, attention={"key_units": 8}
-        ),
+        residual((1, 2)),
+        None,
+        RTMWHead(3, SimCCLabel(SIZE, **BINS), 16, hidden=16, attention={"key_units": 8}),
     ),
     "regression": lambda: (
         residual(),
