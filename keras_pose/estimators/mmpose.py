@@ -8,8 +8,8 @@ from keras_pose.preset.conversion import build, described
 
 
 def from_mmpose(
-    config: Mapping | str | Path,
-    checkpoint: Mapping | str | Path,
+    model_config: Mapping | str | Path,
+    state_dict_or_path: Mapping | str | Path,
     skeleton=None,
     codec=None,
     udp: bool | None = None,
@@ -18,10 +18,10 @@ def from_mmpose(
     """An estimator from an MMPose config and its weights. Nothing in the files is executed.
 
     Args:
-        config: an MMPose 1.x config: a `.py` file, its JSON, the name of a published one, or the
+        model_config: an MMPose 1.x config: a `.py` file, its JSON, the name of a published one, or the
             resolved `model` settings as plain dicts. What the following arguments say is read
             from a file where they are None.
-        checkpoint: a `.pth`, `.safetensors` or `.npz`, or `{name: array}` in PyTorch's layouts.
+        state_dict_or_path: a `.pth`, `.safetensors` or `.npz`, or `{name: array}` in PyTorch's layouts.
             Names of MMPose 0.x are understood.
         skeleton: `Skeleton` or the name of one; its keypoints are the head's. Default: the
             config's, else "coco".
@@ -38,10 +38,10 @@ def from_mmpose(
         ValueError: the config uses something that has no counterpart, or names are missing or
             unused: it lists them and names the published architecture that is nearest.
     """
-    if isinstance(config, Mapping):
-        settings = {"model_config": config, "skeleton": "coco"}
+    if isinstance(model_config, Mapping):
+        settings = {"model_config": model_config, "skeleton": "coco"}
     else:
-        settings, _ = described(config)
+        settings, _ = described(model_config)
     given = {"skeleton": skeleton, "codec": codec, "udp": udp, "box_padding": box_padding}
     settings |= {name: value for name, value in given.items() if value is not None}
-    return build(state_dict=checkpoint, **settings)
+    return build(state_dict=state_dict_or_path, **settings)
