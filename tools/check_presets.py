@@ -84,6 +84,10 @@ def page(rows, wrong, lines) -> str:
             "|---|---|---|---|",
             *lines,
             "",
+            "## Not available",
+            "",
+            *[f"- {name}: {reason}" for name, reason in zoo.all_missing().items()],
+            "",
         ]
     )
 

@@ -18,11 +18,11 @@ def from_mmpose(
     """An estimator from an MMPose config and its weights. Nothing in the files is executed.
 
     Args:
-        model_config: an MMPose 1.x config: a `.py` file, its JSON, the name of a published one, or the
-            resolved `model` settings as plain dicts. What the following arguments say is read
-            from a file where they are None.
-        state_dict_or_path: a `.pth`, `.safetensors` or `.npz`, or `{name: array}` in PyTorch's layouts.
-            Names of MMPose 0.x are understood.
+        model_config: an MMPose 1.x config: a `.py` file, its JSON, the name of a published one,
+            or the resolved `model` settings as plain dicts. What the arguments from `skeleton` on
+            say is read from a file where they are None.
+        state_dict_or_path: a `.pth`, `.safetensors` or `.npz`, or `{name: array}` in PyTorch's
+            layouts. Names of MMPose 0.x are understood.
         skeleton: `Skeleton` or the name of one; its keypoints are the head's. Default: the
             config's, else "coco".
         codec: MMPose's settings of the codec of training where they are not those of the head's

@@ -115,8 +115,12 @@ def find(handle: str) -> ZooPreset | None:
 
 def missing(handle: str) -> str | None:
     """Why a checkpoint that MMPose publishes is no row; None if it is one, or is not published."""
-    reasons = {name.lower(): reason for name, reason in _content()["missing"].items()}
-    return reasons.get(handle.lower())
+    return {name.lower(): why for name, why in all_missing().items()}.get(handle.lower())
+
+
+def all_missing() -> dict[str, str]:
+    """{name of a published checkpoint that is no row: why}."""
+    return _content()["missing"]
 
 
 def known_names() -> list[str]:
