@@ -102,7 +102,7 @@ def document(results: dict, names: list[str]) -> str:
         "it may be (1.00 is the limit; the limits are those of the reference values: outputs 1e-4 "
         "of their deviation or 20 times the reference's own float32 error, keypoints 0.05 network "
         "pixels, scores 1e-3, targets 2e-6, losses 1e-4, gradients 1e-3 of their deviation but "
-        "for four models whose gradients float32 cannot tell so closely: `tools/parity.py` names "
+        "for five models whose gradients float32 cannot tell so closely: `tools/parity.py` names "
         "them with the proof). An "
         "empty cell means that the reference stored no such values.",
         "",

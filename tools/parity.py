@@ -48,12 +48,14 @@ TARGETS = {
 # near to a kink that float32 cannot tell its sides apart: plain PyTorch networks of the same layers
 # miss the stored gradients of these models in float32 by 1.3e-2, 1.1e-1 and 2.1e-3, and in float64
 # by 3e-7. Noise in the last digit of the pixels takes the gradients of the RLE model from 2e-4 to
-# 1e-3 in one of five draws.
+# 1e-3 in one of five draws. Those of RSN miss by 1e-6 under JAX without XLA's optimisations, which
+# only round otherwise, and by 1.5e-3 with them.
 GRADIENT_LIMITS = {
     "td-hm_mobilenetv2_8xb64-210e_coco-256x192": 4e-2,
     "simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192": 2e-1,
     "ipr_res50_8xb64-210e_coco-256x256": 8e-3,
     "td-reg_res50_rle-8xb64-210e_coco-256x192": 4e-3,
+    "td-hm_rsn18_8xb32-210e_coco-256x192": 4e-3,
 }
 
 
