@@ -426,7 +426,7 @@ def _exported_forward(name: str, batch: str, folder: Path) -> Path | None:
         "import sys, keras_pose\n"
         "name, path, batch = sys.argv[1:]\n"
         "model = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)\n"
-        "keras_pose.export(model, path, decode=False, batch_size=int(batch))\n"
+        "keras_pose.export(model, path, format='onnx', decode=False, batch_size=int(batch))\n"
     )
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", code, name, str(path), batch]
