@@ -56,6 +56,7 @@ def main() -> int:
             counted[key] = count(row)
             release()
         found = counted[key]
+        print(f"{len(lines) + 1} of {len(rows)} {row.name}: {found}", file=sys.stderr, flush=True)
         good = found == row.parameters
         if not good:
             wrong.append(row.name)
