@@ -32,7 +32,7 @@ NO_GOLDEN = {
         "HourglassAE",
         "VGG without bn",
     ],
-    "necks": ["FPN", "PoseWarperNeck"],
+    "necks": ["ChannelMapper", "FPN", "PoseWarperNeck"],
 }
 
 

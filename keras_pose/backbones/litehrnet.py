@@ -16,6 +16,7 @@ from keras_pose.layers import (
     SqueezeExcite,
     Stack,
     adaptive_average_pool,
+    channel_shuffle,
     resize,
     set_kernel_initializer,
 )
@@ -31,8 +32,7 @@ def _halves(x):
 
 def _shuffled(first, second):
     """Two maps with their channels in turns."""
-    height, width, channels = first.shape[1:]
-    return ops.reshape(ops.stack([first, second], axis=-1), (-1, height, width, 2 * channels))
+    return channel_shuffle(ops.concatenate([first, second], axis=-1), 2)
 
 
 class Stem(Composite):

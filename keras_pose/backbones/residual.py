@@ -11,6 +11,7 @@ from keras_pose.layers import (
     ConvModule,
     Stack,
     max_pool,
+    set_kernel_initializer,
 )
 
 
@@ -133,12 +134,8 @@ class ResidualNetwork(Composite):
 
 def initialize_kernels(network: keras.layers.Layer) -> None:
     """Convolutions will start normal by fan-out, for ReLUs (https://arxiv.org/abs/1502.01852)."""
-    for layer in network._flatten_layers():
-        if isinstance(layer, Conv2D):
-            # One each: an initialiser has one seed, and draws the same numbers every time.
-            layer.kernel_initializer = keras.initializers.VarianceScaling(
-                2.0, "fan_out", "untruncated_normal"
-            )
+    fan_out = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    set_kernel_initializer(network, fan_out)
 
 
 def last_normalization(zero_init: bool) -> BatchNormalization:

@@ -1,10 +1,9 @@
 """Heatmaps from every stage, as in convolutional pose machines and hourglasses."""
 
 import keras
-from keras import ops
 
 from keras_pose.codecs import MultilevelHeatmap
-from keras_pose.heads.head import Head
+from keras_pose.heads.head import Head, staged_heatmaps
 from keras_pose.heads.heatmap_head import deconvolutions
 from keras_pose.layers import Conv2D, Stack, component
 from keras_pose.losses import KeypointMSELoss, MultilevelLoss
@@ -87,11 +86,7 @@ class CPMHead(Head):
             raise ValueError(
                 f"the codec needs {self._channels} maps, the head has {maps[-1].shape[-1]}"
             )
-        maps = [ops.cast(x, "float32") for x in maps]
-        outputs = {"heatmaps": maps[-1]}
-        if len(maps) > 1:
-            outputs["intermediate_heatmaps"] = ops.stack(maps[:-1], axis=1)
-        return outputs
+        return staged_heatmaps(maps)
 
     def get_config(self):
         return {

@@ -1,5 +1,7 @@
 """What every head shares."""
 
+from keras import ops
+
 from keras_pose.layers import Composite, component, serialized
 
 
@@ -22,3 +24,16 @@ class Head(Composite):
             "codec": serialized(self.codec),
             "loss_module": serialized(self.loss_module),
         }
+
+
+def staged_heatmaps(maps: list) -> dict:
+    """Raw outputs of a head that predicts heatmaps `(B, h, w, K)` one after the other.
+
+    Returns:
+        `heatmaps`, the last; where there are others `intermediate_heatmaps` `(B, S - 1, h, w, K)`.
+    """
+    maps = [ops.cast(each, "float32") for each in maps]
+    outputs = {"heatmaps": maps[-1]}
+    if len(maps) > 1:
+        outputs["intermediate_heatmaps"] = ops.stack(maps[:-1], axis=1)
+    return outputs

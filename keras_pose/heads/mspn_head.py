@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_pose.codecs import MultilevelHeatmap
-from keras_pose.heads.head import Head
+from keras_pose.heads.head import Head, staged_heatmaps
 from keras_pose.layers import (
     BatchNormalization,
     Composite,
@@ -136,13 +136,9 @@ class MSPNHead(Head):
             )
         maps = [x for stage in features for x in stage]
         heatmaps = [
-            ops.cast(layer(x, training=training), "float32")
-            for layer, x in zip(self.predict_layers, maps, strict=True)
+            layer(x, training=training) for layer, x in zip(self.predict_layers, maps, strict=True)
         ]
-        outputs = {"heatmaps": heatmaps[-1]}
-        if len(heatmaps) > 1:
-            outputs["intermediate_heatmaps"] = ops.stack(heatmaps[:-1], axis=1)
-        return outputs
+        return staged_heatmaps(heatmaps)
 
     def get_config(self):
         return {

@@ -69,6 +69,8 @@ def _read_config(folder: Path) -> dict:
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     try:
         value = json.loads(path.read_text("utf-8"))
     except ValueError as error:

@@ -13,6 +13,7 @@ from keras_pose.checkpoints import huggingface
 from keras_pose.checkpoints.state_dict import read_state_dict
 from keras_pose.layers import component, serialized, skip_initialization
 from keras_pose.layers.naming import load_state_dict, state_dict
+from keras_pose.preset.folders import read_json
 from keras_pose.skeleton import Skeleton
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
@@ -23,7 +24,7 @@ _INDEX = "model.safetensors.index.json"
 def is_huggingface(folder: str | Path) -> bool:
     """Whether a folder holds a ViTPose in Hugging Face's layout."""
     path = Path(folder) / CONFIG
-    return path.is_file() and _read_json(path).get("model_type") == "vitpose"
+    return path.is_file() and read_json(path).get("model_type") == "vitpose"
 
 
 def from_huggingface(
@@ -54,9 +55,9 @@ def from_huggingface(
             do not fit.
     """
     folder = Path(folder)
-    config = _read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG)
     processor = folder / PROCESSOR
-    processor = _read_json(processor) if processor.is_file() else {}
+    processor = read_json(processor) if processor.is_file() else {}
     skeleton = _skeleton(config) if skeleton is None else Skeleton.resolve(skeleton)
     translated = huggingface.translate_vitpose(config, processor, skeleton.to_dict(), dataset_index)
     translated["config"].update(overrides)
@@ -162,19 +163,7 @@ def _read_weights(folder: Path) -> dict[str, np.ndarray]:
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return read_state_dict(folder / WEIGHTS)
     arrays = {}
-    for name in sorted(set(_read_json(index)["weight_map"].values())):
+    for name in sorted(set(read_json(index)["weight_map"].values())):
         # Only files of this folder, whatever the index says.
         arrays.update(read_state_dict(folder / Path(name).name))
     return arrays
-
-
-def _read_json(path: Path) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object, not a {type(value).__name__}")
-    return value
