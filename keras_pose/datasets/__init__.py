@@ -1,5 +1,6 @@
 """Data sets and the pipelines that feed training and evaluation."""
 
+from keras_pose.datasets.image_table import ImageTable
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.pipeline import topdown_dataset
 from keras_pose.datasets.topdown_crops import TopdownCrops
@@ -12,6 +13,7 @@ from keras_pose.datasets.transforms import (
 )
 
 __all__ = [
+    "ImageTable",
     "KeypointDataset",
     "RandomColor",
     "RandomFlip",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.datasets.coco import read_coco
+from keras_pose.datasets.image_table import ImageTable
 from keras_pose.geometry import xyxy_to_xywh
 from keras_pose.skeleton import Skeleton
 
@@ -32,6 +33,16 @@ class KeypointDataset:
         name: str, for messages and reports.
         annotations: optional dict in COCO form, the ground truth for evaluation: all objects of the
             images, also those that are not in the arrays. Default: made of the arrays.
+        category_ids: ints `(M,)`. Default: ones.
+        box_scores: floats `(M,)`, how sure a detector was of each box. Default: ones.
+        extras: dict of further columns, arrays `(M, ...)` that slicing carries along. Readers use
+            the names `keypoints_3d` `(M, K, 3)`, `hand_type` `(M, 2)`, `head_sizes` `(M,)` in
+            pixels, `box_sizes` `(M,)` in pixels, and `crowd_index` `(M,)`.
+        images: ImageTable, or a dict of its arguments: all images, also those without objects.
+            Default: those of the objects.
+        ignored: dict from image id to a list of regions of that image, each a flat list of a
+            polygon's corners (x, y, x, y, ...) or a COCO run-length dict: objects that are nobody's
+            target (crowds, people without labels), for masks in bottom-up training. Default: none.
 
     Attributes:
         The arguments, as arrays: `image_paths` of str, floats as float32, ids as int64.
@@ -53,6 +64,8 @@ class KeypointDataset:
         "ids": ((), np.int64),
         "iscrowd": ((), np.bool_),
         "num_keypoints": ((), np.int32),
+        "category_ids": ((), np.int64),
+        "box_scores": ((), np.float32),
     }
 
     def __init__(
@@ -70,6 +83,11 @@ class KeypointDataset:
         num_keypoints=None,
         name: str = "keypoints",
         annotations: Mapping[str, Any] | None = None,
+        category_ids=None,
+        box_scores=None,
+        extras: Mapping[str, Any] | None = None,
+        images: ImageTable | Mapping[str, Any] | None = None,
+        ignored: Mapping[int, list] | None = None,
     ):
         self.name = name
         self.skeleton = Skeleton.resolve(skeleton)
@@ -84,6 +102,8 @@ class KeypointDataset:
             ids=ids,
             iscrowd=iscrowd,
             num_keypoints=num_keypoints,
+            category_ids=category_ids,
+            box_scores=box_scores,
         )
         for field in ("image_ids", "image_sizes", "boxes", "keypoints", "visible"):
             self._set(field, given.pop(field))
@@ -103,12 +123,22 @@ class KeypointDataset:
             ids=np.arange(1, len(self) + 1),
             iscrowd=np.zeros(len(self), bool),
             num_keypoints=labelled.sum(axis=-1),
+            category_ids=np.ones(len(self), np.int64),
+            box_scores=np.ones(len(self)),
         )
         for field, value in given.items():
             self._set(field, defaults[field] if value is None else value)
         if len(np.unique(self.ids)) != len(self):
             raise ValueError(f"{name}: ids must be unique, some occur twice")
         self._annotations = annotations
+        self.extras = {key: self._extra(key, value) for key, value in (extras or {}).items()}
+        if images is None:
+            images = ImageTable.of_rows(self.image_paths, self.image_ids, self.image_sizes)
+        self.images = images if isinstance(images, ImageTable) else ImageTable(**images)
+        strays = self.image_ids[self.images.rows(self.image_ids) < 0]
+        if len(strays):
+            raise ValueError(f"{name}: image {strays[0]} of an object is not among `images`")
+        self.ignored = dict(ignored or {})
 
     @classmethod
     def from_coco(
@@ -152,40 +182,56 @@ class KeypointDataset:
     def __getitem__(self, which) -> "KeypointDataset | dict[str, Any]":
         """One object as a dict (for an int), or a part of the data set (see `subset`)."""
         if isinstance(which, int | np.integer):
-            row = {field: getattr(self, field)[which] for field in self.FIELDS}
+            columns = {field: getattr(self, field) for field in self.FIELDS} | self.extras
+            row = {name: column[which] for name, column in columns.items()}
             return {"image_path": self.image_paths[which], **row}
         return self.subset(which)
 
     def subset(self, which) -> "KeypointDataset":
-        """A part of the data set.
+        """Some of the objects.
 
         Args:
             which: slice, boolean mask `(M,)` or indices.
 
         Returns:
-            A KeypointDataset; its `annotations` keep all objects of the images that remain.
+            A KeypointDataset; its `images` are those of the objects that remain, its `annotations`
+            keep all objects of these images.
         """
         which = np.arange(len(self))[which]
-        annotations = self._annotations
-        if annotations is not None:
-            kept = set(self.image_ids[which].tolist())
-            annotations = {
-                **annotations,
-                "images": [i for i in annotations["images"] if i["id"] in kept],
-                "annotations": [a for a in annotations["annotations"] if a["image_id"] in kept],
-            }
-        fields = {field: getattr(self, field)[which] for field in self.FIELDS}
-        return KeypointDataset(
-            self.skeleton,
-            self.image_paths[which],
-            **fields,
-            name=self.name,
-            annotations=annotations,
-        )
+        kept = np.isin(self.images.ids, self.image_ids[which])
+        return self._part(which, self.images[kept])
 
-    def check_images(self) -> None:
-        """Raises FileNotFoundError if images are missing: how many, and one of them."""
-        paths = dict.fromkeys(self.image_paths)
+    def of_images(self, which) -> "KeypointDataset":
+        """The objects of some of the images; images without objects stay.
+
+        Args:
+            which: slice, boolean mask `(I,)` or indices of `images`.
+
+        Returns:
+            A KeypointDataset of these images, objects in this one's order.
+        """
+        images = self.images[which]
+        return self._part(np.flatnonzero(images.rows(self.image_ids) >= 0), images)
+
+    def by_image(self) -> list[np.ndarray]:
+        """The rows of every image's objects, as bottom-up training needs them.
+
+        Returns:
+            For each image of `images`, in that order, an int64 array of its rows; empty for an
+            image without objects.
+        """
+        rows = self.images.rows(self.image_ids)
+        order = np.argsort(rows, kind="stable")
+        starts = np.searchsorted(rows[order], np.arange(1, len(self.images)))
+        return np.split(order, starts)[: len(self.images)]
+
+    def check_images(self, without_objects: bool = False) -> None:
+        """Raises FileNotFoundError if images are missing: how many, and one of them.
+
+        Args:
+            without_objects: bool, look for images without objects too. Default off.
+        """
+        paths = dict.fromkeys(self.images.paths if without_objects else self.image_paths)
         missing = [path for path in paths if not os.path.isfile(path)]
         if missing:
             raise FileNotFoundError(
@@ -216,24 +262,51 @@ class KeypointDataset:
                 )
         setattr(self, field, array)
 
+    def _extra(self, key: str, value) -> np.ndarray:
+        value = np.array(value)
+        if key in (*self.FIELDS, "image_path") or value.ndim < 1 or len(value) != len(self):
+            raise ValueError(
+                f"{self.name}: extra column {key!r} must have a name of its own and {len(self)} "
+                f"rows, got shape {value.shape}"
+            )
+        return value
+
+    def _part(self, rows: np.ndarray, images: ImageTable) -> "KeypointDataset":
+        kept = set(images.ids.tolist())
+        annotations = self._annotations
+        if annotations is not None:
+            annotations = {
+                **annotations,
+                "images": [i for i in annotations["images"] if i["id"] in kept],
+                "annotations": [a for a in annotations["annotations"] if a["image_id"] in kept],
+            }
+        return KeypointDataset(
+            self.skeleton,
+            self.image_paths[rows],
+            **{field: getattr(self, field)[rows] for field in self.FIELDS},
+            name=self.name,
+            annotations=annotations,
+            extras={key: value[rows] for key, value in self.extras.items()},
+            images=images,
+            ignored={image: regions for image, regions in self.ignored.items() if image in kept},
+        )
+
     def _to_coco(self) -> dict[str, Any]:
-        images, annotations = {}, []
+        table, annotations = self.images, []
+        columns = (table.ids.tolist(), table.paths, table.sizes.tolist())
+        images = [
+            {"id": number, "file_name": path, "width": width, "height": height}
+            for number, path, (width, height) in zip(*columns, strict=True)
+        ]
         boxes = xyxy_to_xywh(self.boxes)
         for i in range(len(self)):
-            image_id, (width, height) = int(self.image_ids[i]), self.image_sizes[i].tolist()
-            images[image_id] = {
-                "id": image_id,
-                "file_name": self.image_paths[i],
-                "width": width,
-                "height": height,
-            }
             # 2 is "labelled and seen"; whether a point is hidden is not kept
             points = np.column_stack([self.keypoints[i], 2.0 * (self.visible[i] > 0)])
             annotations.append(
                 {
                     "id": int(self.ids[i]),
-                    "image_id": image_id,
-                    "category_id": 1,
+                    "image_id": int(self.image_ids[i]),
+                    "category_id": int(self.category_ids[i]),
                     "bbox": boxes[i].tolist(),
                     "keypoints": points.ravel().tolist(),
                     "num_keypoints": int(self.num_keypoints[i]),
@@ -243,9 +316,8 @@ class KeypointDataset:
             )
         names = list(self.skeleton.keypoints)
         links = (self.skeleton.links + 1).tolist()
-        category = {"id": 1, "name": "object", "keypoints": names, "skeleton": links}
-        return {
-            "images": list(images.values()),
-            "annotations": annotations,
-            "categories": [category],
-        }
+        categories = [
+            {"id": number, "name": "object", "keypoints": names, "skeleton": links}
+            for number in (np.unique(self.category_ids).tolist() or [1])
+        ]
+        return {"images": images, "annotations": annotations, "categories": categories}

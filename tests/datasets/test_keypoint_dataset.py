@@ -101,3 +101,80 @@ def test_empty_data_set():
     empty = mice()[:0]
     assert len(empty) == 0 and empty.keypoints.shape == (0, 3, 2)
     assert empty.annotations["annotations"] == []
+    assert len(empty.images) == 0 and empty.by_image() == []
+
+
+def more_mice():
+    return mice(
+        category_ids=[3, 4, 3],
+        box_scores=[0.5, 1, 0.25],
+        extras={"head_sizes": [4.0, 5.0, 6.0]},
+        images={
+            "paths": ["c.png", "b.png", "a.png"],
+            "ids": [9, 2, 1],
+            "sizes": [[8, 8], [20, 20], [40, 30]],
+        },
+        ignored={9: [[0, 0, 4, 0, 4, 4]], 1: [{"size": [30, 40], "counts": [1200]}]},
+    )
+
+
+def test_further_columns_have_defaults():
+    dataset = mice()
+    assert dataset.category_ids.tolist() == [1, 1, 1]
+    assert dataset.box_scores.tolist() == [1, 1, 1]
+    assert dataset.extras == {} and dataset.ignored == {}
+    assert dataset.images.ids.tolist() == [1, 2]
+    assert dataset.images.paths.tolist() == ["a.png", "b.png"]
+    assert dataset.images.sizes.tolist() == [[40, 30], [20, 20]]
+
+
+def test_further_columns_are_carried_along():
+    part = more_mice()[[2, 1]]
+    assert part.category_ids.tolist() == [3, 4]
+    assert part.box_scores.tolist() == [0.25, 1]
+    assert part.extras["head_sizes"].tolist() == [6, 5]
+    assert part[0]["head_sizes"] == 6
+    assert more_mice()[1:2].images.ids.tolist() == [1]
+    assert list(more_mice()[1:2].ignored) == [1]
+
+
+def test_rows_of_every_image():
+    assert [rows.tolist() for rows in more_mice().by_image()] == [[], [2], [0, 1]]
+    assert [rows.tolist() for rows in mice().by_image()] == [[0, 1], [2]]
+
+
+def test_part_of_the_images_keeps_those_without_objects():
+    part = more_mice().of_images([0, 2])
+    assert part.images.ids.tolist() == [9, 1] and part.ids.tolist() == [1, 2]
+    assert [rows.tolist() for rows in part.by_image()] == [[], [0, 1]]
+    assert sorted(part.ignored) == [1, 9]
+
+
+def test_annotations_name_every_category_and_image():
+    truth = more_mice().annotations
+    assert [image["id"] for image in truth["images"]] == [9, 2, 1]
+    assert [category["id"] for category in truth["categories"]] == [3, 4]
+    assert [entry["category_id"] for entry in truth["annotations"]] == [3, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(extras={"head_sizes": [1, 2]}), r"extra column 'head_sizes'.*got shape \(2,\)"),
+        (dict(extras={"boxes": [1, 2, 3]}), "extra column 'boxes' must have a name of its own"),
+        (dict(images={"paths": ["a.png"], "ids": [1], "sizes": [[4, 4]]}), "image 2 of an object"),
+    ],
+)
+def test_faults_of_further_columns_are_named(changes, message):
+    with pytest.raises(ValueError, match=f"^mice: .*{message}"):
+        mice(name="mice", **changes)
+
+
+def test_images_without_objects_are_looked_for_on_request(tmp_path):
+    path = tmp_path / "a.png"
+    path.touch()
+    table = {"paths": [path, tmp_path / "c.png"], "ids": [1, 9], "sizes": [[4, 4], [4, 4]]}
+    dataset = mice(image_paths=[path] * 3, image_ids=[1] * 3, images=table)
+    dataset.check_images()
+    with pytest.raises(FileNotFoundError, match=r"1 of 2 images are missing.*c\.png"):
+        dataset.check_images(without_objects=True)
