@@ -19,10 +19,12 @@ from keras_pose.geometry.boxes import (
     xyxy_to_center_scale,
     xyxy_to_xywh,
 )
+from keras_pose.geometry.camera import Camera, image_coordinates
 from keras_pose.geometry.nms import box_nms, oks_nms, soft_oks_nms
 from keras_pose.geometry.oks import mean_similarity, oks
 
 __all__ = [
+    "Camera",
     "apply_affine",
     "box_iou",
     "box_nms",
@@ -32,6 +34,7 @@ __all__ = [
     "compose_affine",
     "crop_affine",
     "flip_affine",
+    "image_coordinates",
     "invert_affine",
     "match_aspect",
     "mean_similarity",
