@@ -1,12 +1,14 @@
 """Fixtures for every test: the facts that lie beside a checkout, and the backend in use."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,3 +93,46 @@ def _seeded():
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+def pytest_generate_tests(metafunc):
+    """Calls a test that is marked `cases("transforms/flip", ...)` with each `case` of these files.
+
+    A case is the entry of the index, with its `file` ("transforms/flip"). Those in the module's
+    `LEFT_OUT = {id: reason}` are skipped, which the table of what is compared lists.
+    """
+    marker = metafunc.definition.get_closest_marker("cases")
+    if marker is None:
+        return
+    left_out, cases = getattr(metafunc.module, "LEFT_OUT", {}), []
+    for file in marker.args:
+        index = SHARED / "golden" / f"{file}.json"
+        if not index.is_file():
+            missing = pytest.mark.skip(reason=f"golden/{file} is not beside this checkout")
+            cases.append(pytest.param(None, id=file, marks=missing))
+            continue
+        for case in json.loads(index.read_text("utf-8"))["cases"]:
+            name, marks = f"{file}/{case['id']}", [pytest.mark.parity]
+            if name in left_out:
+                marks.append(pytest.mark.skip(reason=left_out[name]))
+            cases.append(pytest.param({"file": file, **case}, id=name, marks=marks))
+    metafunc.parametrize("case", cases)
+
+
+@pytest.fixture(scope="session")
+def resolve(golden):
+    """Puts arrays in the place of their names ("@name") in a case or a part of it."""
+    files = {}
+
+    def resolve(case, value):
+        if isinstance(value, str) and value.startswith("@"):
+            if case["file"] not in files:
+                files[case["file"]] = np.load(golden / f"{case['file']}.npz")
+            return files[case["file"]][value[1:]]
+        if isinstance(value, dict):
+            return {key: resolve(case, entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [resolve(case, entry) for entry in value]
+        return value
+
+    return resolve

@@ -5,18 +5,38 @@ from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.pipeline import topdown_dataset
 from keras_pose.datasets.topdown_crops import TopdownCrops
 from keras_pose.datasets.transforms import (
+    Blur,
+    CoarseDropout,
+    GaussianBlur,
+    GaussianNoise,
+    GridDropout,
+    HueSaturationValue,
+    MedianBlur,
+    PhotometricDistortion,
+    RandomBrightnessContrast,
     RandomColor,
     RandomFlip,
     RandomHalfBody,
+    RandomHSV,
     RandomJitter,
     TopdownAugment,
 )
 
 __all__ = [
+    "Blur",
+    "CoarseDropout",
+    "GaussianBlur",
+    "GaussianNoise",
+    "GridDropout",
+    "HueSaturationValue",
     "ImageTable",
     "KeypointDataset",
+    "MedianBlur",
+    "PhotometricDistortion",
+    "RandomBrightnessContrast",
     "RandomColor",
     "RandomFlip",
+    "RandomHSV",
     "RandomHalfBody",
     "RandomJitter",
     "TopdownAugment",

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_pose.datasets.transforms.color import RandomColor
 from keras_pose.datasets.transforms.crop import Crop, choose_half_body, flip, half_body, jitter
+from keras_pose.datasets.transforms.pixels_color import RandomColor
 from keras_pose.skeleton import Skeleton
 
 
