@@ -150,7 +150,7 @@ class Inert:
         pass
 
 
-class _Call:
+class SafeCall:
     """What may be called in a pickle. Unlike a function, it cannot be altered from there."""
 
     __slots__ = ("_function",)
@@ -195,7 +195,7 @@ def _inner(data, *rest):
 
 def _of_type(function, kind, args, state):
     """A tensor of a class of its own, or with attributes."""
-    if not isinstance(function, _Call):
+    if not isinstance(function, SafeCall):
         raise pickle.UnpicklingError("it is damaged: a tensor that is made by no known function")
     return function(*args)
 
@@ -234,7 +234,7 @@ class CheckpointUnpickler(pickle.Unpickler):
         if full == "collections.OrderedDict":
             return OrderedDict
         if full in _CALLS:
-            return _Call(_CALLS[full])
+            return SafeCall(_CALLS[full])
         if module.split(".")[0] == "torch":
             if name in _STORAGES and module in ("torch", "torch.cuda", "torch.storage"):
                 return _DType(_STORAGES[name])
