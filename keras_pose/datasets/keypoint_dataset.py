@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.datasets.coco import read_coco
 from keras_pose.datasets.image_table import ImageTable
+from keras_pose.datasets.readers.coco import read_coco
+from keras_pose.datasets.readers.detections import read_detections
 from keras_pose.geometry import xyxy_to_xywh
 from keras_pose.skeleton import Skeleton
 
@@ -224,6 +225,46 @@ class KeypointDataset:
         order = np.argsort(rows, kind="stable")
         starts = np.searchsorted(rows[order], np.arange(1, len(self.images)))
         return np.split(order, starts)[: len(self.images)]
+
+    def with_detections(
+        self,
+        detections: str | os.PathLike | list,
+        score_threshold: float = 0.0,
+        category: int | None = 1,
+    ) -> "KeypointDataset":
+        """The same images with a detector's boxes as objects, for tests as the papers make them.
+
+        Args:
+            detections: path of a COCO result file, a JSON list of `{"image_id", "category_id",
+                "bbox": [x, y, width, height], "score"}`, or its content.
+            score_threshold: float, keep boxes with at least this score. Default 0: all.
+            category: int, keep boxes of this category. Default 1, COCO's person; `None`: all.
+
+        Returns:
+            A KeypointDataset in the order of the file: boxes as they are, not clipped;
+            `box_scores`; ids 1, 2, ...; no keypoints (zeros, all `visible`, so that they count in
+            a test). `images`, `annotations` and `ignored` are this one's. Boxes of images that
+            this one does not have, and boxes without area, are left out with a warning.
+
+        Raises:
+            FileNotFoundError: for a missing file.
+            ValueError: for a file that is not what it should be, or if no box remains.
+        """
+        found = read_detections(detections, self.images, score_threshold, category, self.name)
+        at = self.images.rows(found["image_ids"])
+        points = (len(at), self.skeleton.num_keypoints)
+        return KeypointDataset(
+            self.skeleton,
+            self.images.paths[at],
+            image_sizes=self.images.sizes[at],
+            keypoints=np.zeros((*points, 2)),
+            visible=np.ones(points),
+            **found,
+            name=self.name,
+            annotations=self.annotations,
+            images=self.images,
+            ignored=self.ignored,
+        )
 
     def check_images(self, without_objects: bool = False) -> None:
         """Raises FileNotFoundError if images are missing: how many, and one of them.

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.datasets.coco import check_same_keypoints
 from keras_pose.datasets.image_cache import ImageCache
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
+from keras_pose.datasets.readers.categories import check_same_keypoints
 from keras_pose.datasets.transforms.augment import TopdownAugment
 from keras_pose.datasets.transforms.crop import crop_of_box, to_input
 from keras_pose.geometry import warp
