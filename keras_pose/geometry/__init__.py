@@ -11,15 +11,19 @@ from keras_pose.geometry.affine import (
 )
 from keras_pose.geometry.boxes import (
     box_iou,
+    box_overlaps,
     center_scale_to_xyxy,
     clip_boxes,
     match_aspect,
+    points_to_xyxy,
     validate_boxes,
     xywh_to_xyxy,
     xyxy_to_center_scale,
+    xyxy_to_corners,
     xyxy_to_xywh,
 )
 from keras_pose.geometry.camera import Camera, image_coordinates
+from keras_pose.geometry.keypoints import flip_keypoints, flip_keypoints_about, inside_image
 from keras_pose.geometry.nms import box_nms, oks_nms, soft_oks_nms
 from keras_pose.geometry.oks import mean_similarity, oks
 
@@ -28,22 +32,28 @@ __all__ = [
     "apply_affine",
     "box_iou",
     "box_nms",
+    "box_overlaps",
     "center_scale_affine",
     "center_scale_to_xyxy",
     "clip_boxes",
     "compose_affine",
     "crop_affine",
     "flip_affine",
+    "flip_keypoints",
+    "flip_keypoints_about",
     "image_coordinates",
+    "inside_image",
     "invert_affine",
     "match_aspect",
     "mean_similarity",
     "oks",
     "oks_nms",
+    "points_to_xyxy",
     "soft_oks_nms",
     "validate_boxes",
     "warp",
     "xywh_to_xyxy",
     "xyxy_to_center_scale",
+    "xyxy_to_corners",
     "xyxy_to_xywh",
 ]

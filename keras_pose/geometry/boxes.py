@@ -57,6 +57,54 @@ def clip_boxes(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     return np.clip(boxes, 0, np.array([width, height, width, height])).astype(boxes.dtype)
 
 
+def xyxy_to_corners(boxes: np.ndarray) -> np.ndarray:
+    """Corners `(..., 4, 2)` of `(..., 4)` xyxy boxes, as points that may be moved and turned.
+
+    In the order left-top, left-bottom, right-top, right-bottom.
+    """
+    return np.asarray(boxes)[..., [[0, 1], [0, 3], [2, 1], [2, 3]]]
+
+
+def points_to_xyxy(points: np.ndarray) -> np.ndarray:
+    """The smallest upright boxes `(..., 4)` xyxy around points `(..., P, 2)`, such as corners."""
+    points = np.asarray(points)
+    return np.concatenate([points.min(axis=-2), points.max(axis=-2)], axis=-1)
+
+
+def box_overlaps(
+    a: np.ndarray, b: np.ndarray, kind: str = "iou", aligned: bool = False
+) -> np.ndarray:
+    """How much boxes overlap.
+
+    Args:
+        a: array `(..., N, 4)`, xyxy.
+        b: array `(..., M, 4)`, xyxy.
+        kind: "iou" (intersection over union), "iof" (over the area of `a`'s box) or "giou"
+            (generalised IoU of arXiv 1902.09630: less than 0 for boxes far from each other).
+        aligned: bool, compare the boxes of the same position (`N` equals `M`) instead of all pairs.
+
+    Returns:
+        Array `(..., N, M)`, or `(..., N)` if aligned; 0 where the divisor is 0.
+    """
+    if kind not in ("iou", "iof", "giou"):
+        raise ValueError(f'kind must be "iou", "iof" or "giou", got {kind!r}')
+    a, b = np.asarray(a), np.asarray(b)
+    if not aligned:
+        a, b = a[..., :, None, :], b[..., None, :, :]
+    sides = np.minimum(a[..., 2:4], b[..., 2:4]) - np.maximum(a[..., :2], b[..., :2])
+    intersection = np.prod(np.clip(sides, 0, None), axis=-1)
+    area_a = np.prod(a[..., 2:4] - a[..., :2], axis=-1)
+    if kind == "iof":
+        return intersection / np.maximum(area_a, 1e-6)
+    area_b = np.prod(b[..., 2:4] - b[..., :2], axis=-1)
+    union = np.maximum(area_a + area_b - intersection, 1e-6)
+    if kind == "iou":
+        return intersection / union
+    sides = np.maximum(a[..., 2:4], b[..., 2:4]) - np.minimum(a[..., :2], b[..., :2])
+    hull = np.maximum(np.prod(np.clip(sides, 0, None), axis=-1), 1e-6)
+    return intersection / union - (hull - union) / hull
+
+
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of every box of `a` with every box of `b`.
 
@@ -67,12 +115,7 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Returns:
         Array `(N, M)`; 0 where the union is empty.
     """
-    a, b = np.asarray(a)[:, None], np.asarray(b)[None]
-    sides = np.minimum(a[..., 2:4], b[..., 2:4]) - np.maximum(a[..., :2], b[..., :2])
-    intersection = np.prod(np.clip(sides, 0, None), axis=-1)
-    area_a = np.prod(a[..., 2:4] - a[..., :2], axis=-1)
-    area_b = np.prod(b[..., 2:4] - b[..., :2], axis=-1)
-    return intersection / np.maximum(area_a + area_b - intersection, 1e-6)
+    return box_overlaps(a, b)
 
 
 def validate_boxes(
