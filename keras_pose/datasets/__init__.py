@@ -1,5 +1,6 @@
 """Data sets and the pipelines that feed training and evaluation."""
 
+from keras_pose.datasets.catalog import dataset_names, describe, load
 from keras_pose.datasets.image_table import ImageTable
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.pipeline import topdown_dataset
@@ -41,5 +42,8 @@ __all__ = [
     "RandomJitter",
     "TopdownAugment",
     "TopdownCrops",
+    "dataset_names",
+    "describe",
+    "load",
     "topdown_dataset",
 ]

@@ -20,6 +20,7 @@ from keras_pose.datasets.readers.records import (
     check_lists,
     integers,
     is_id,
+    joined,
     load_json,
     scalars,
     shortened,
@@ -49,7 +50,8 @@ def read_coco(
     box: str | Sequence[float] = "clip",
     origin: int = 0,
     whole_visibility: bool = False,
-    extras: Mapping[str, str] | None = None,
+    extras: Mapping[str, str | Sequence] | None = None,
+    sort_by_id: bool = False,
     check_names: bool = True,
     skip_bad_boxes: bool = False,
 ) -> dict[str, Any]:
@@ -72,7 +74,9 @@ def read_coco(
         origin: int, coordinates of the first pixel in the file.
         whole_visibility: bool, visibility is 1 wherever v is above 0.
         extras: dict from a column of `KeypointDataset.extras` to the field of an annotation, or
-            with `image.` before it of the image, that holds its number; NaN where it is missing.
+            with `image.` before it of the image, that holds its number, or to [field, length] for
+            a list of numbers; NaN where it is missing.
+        sort_by_id: bool, objects in the order of their ids instead.
         check_names: bool, compare the names in `categories` with the skeleton's.
         skip_bad_boxes: bool, leave out objects whose boxes have negative sides or are no numbers
             (a warning counts them), rather than refuse the file.
@@ -103,6 +107,8 @@ def read_coco(
         if wanted and image_id in table and all(annotation.get(key) for key in needed):
             objects[image_id].append(annotation)
     rows = [annotation for image_id in objects for annotation in objects[image_id]]
+    if sort_by_id:
+        rows.sort(key=lambda row: row["id"])
     image_ids = np.array([row["image_id"] for row in rows], np.int64)
     image_table = _images(table, set(image_ids.tolist()), folder, name)
     of_row = image_table.rows(image_ids)
@@ -156,7 +162,7 @@ def complete_coco(
     """Annotations with everything that COCO evaluators read.
 
     Missing are filled in: `area` by 0.53 of the box's (at least 1), `iscrowd` by 0,
-    `num_keypoints` by the count of v > 0.
+    `num_keypoints` by the count of v > 0. `[x, y, v]` in `keypoints` are joined to a flat list.
 
     Raises:
         ValueError: for an annotation whose box or keypoints are no numbers.
@@ -169,12 +175,14 @@ def complete_coco(
                 _, _, width, height = annotation["bbox"]
                 annotation["area"] = max(1.0, 0.53 * width * height)
             annotation.setdefault("iscrowd", 0)
+            flat = joined(annotation.get("keypoints") or [])
+            if flat:
+                annotation["keypoints"] = flat
             if annotation.get("num_keypoints") is None:
-                flat = annotation.get("keypoints") or []
                 annotation["num_keypoints"] = sum(v is not None and v > 0 for v in flat[2::3])
         except (TypeError, ValueError, KeyError):
             raise ValueError(
-                f"{name}: `bbox` or `keypoints` of annotation {annotation.get('id')} are not flat "
+                f"{name}: `bbox` or `keypoints` of annotation {annotation.get('id')} are no "
                 "lists of numbers; correct them or leave the annotation out"
             ) from None
         complete.append(annotation)
@@ -270,13 +278,16 @@ def _boxes(
     return boxes.astype(np.float32), faulty
 
 
-def _extra(rows, table: Mapping[int, Mapping], field: str, name: str) -> np.ndarray:
-    """A further column, float32 `(M,)`."""
-    field, of_image = field.removeprefix("image."), field.startswith("image.")
-    records = [
-        {"id": row["id"], field: (table[row["image_id"]] if of_image else row).get(field)}
-        for row in rows
-    ]
+def _extra(rows, table: Mapping[int, Mapping], field: str | Sequence, name: str) -> np.ndarray:
+    """A further column, float32 `(M,)` or `(M, length)`."""
+    field, length = (field, None) if isinstance(field, str) else field
+    of_image, field = field.startswith("image."), field.removeprefix("image.")
+    values = [(table[row["image_id"]] if of_image else row).get(field) for row in rows]
+    if length is not None:
+        values = [[np.nan] * length if value is None else value for value in values]
+    records = [{"id": row["id"], field: value} for row, value in zip(rows, values, strict=True)]
+    if length is not None:
+        return vectors(records, field, length, name)
     return scalars(records, field, np.nan, name).astype(np.float32)
 
 

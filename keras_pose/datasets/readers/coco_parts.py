@@ -16,9 +16,13 @@ def read_coco_parts(
     images: str | os.PathLike,
     skeleton: Skeleton | str | os.PathLike | Mapping,
     parts: Sequence[str],
+    drop_unlabelled: bool = True,
     name: str | None = None,
+    *,
     read_crowds: bool = True,
-    **settings: Any,
+    sample_interval: int = 1,
+    box: str = "clip",
+    skip_bad_boxes: bool = False,
 ) -> dict[str, Any]:
     """Reads parts of people as arguments of `KeypointDataset`.
 
@@ -30,7 +34,7 @@ def read_coco_parts(
         parts: prefixes of the fields, such as `"face"`, or `"lefthand"` and `"righthand"`; hands
             get the extra column `hand_type`, `[0, 1]` for a left and `[1, 0]` for a right one.
         read_crowds: bool, off: annotations of crowds are left out, also with `drop_unlabelled` off.
-        **settings: further arguments of `read_coco`.
+        drop_unlabelled, sample_interval, box, skip_bad_boxes: see `read_coco`.
 
     Returns:
         A dict of the arguments of `KeypointDataset`. With one part the ids are those of the
@@ -59,7 +63,7 @@ def read_coco_parts(
             sides[number] = [part.startswith("right"), part.startswith("left")]
     points = [one for one in objects if one["bbox"] and one["keypoints"]]
     count = 3 * Skeleton.resolve(skeleton).num_keypoints
-    if points and not settings.get("drop_unlabelled", True):
+    if points and not drop_unlabelled:
         # as in the reference: a part whose coordinates are all 0 is none
         placed = vectors(points, "keypoints", count, name).max(axis=1) > 0
         points = [one for one, there in zip(points, placed, strict=True) if there]
@@ -72,8 +76,11 @@ def read_coco_parts(
         },
         images,
         skeleton,
+        drop_unlabelled=drop_unlabelled,
         name=name,
-        **settings,
+        sample_interval=sample_interval,
+        box=box,
+        skip_bad_boxes=skip_bad_boxes,
     )
     if set(parts) == {"lefthand", "righthand"}:
         types = [sides[number] for number in fields["ids"].tolist()]

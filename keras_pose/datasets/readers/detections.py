@@ -27,8 +27,9 @@ def read_detections(
         name: str, what messages call the data set that the images belong to.
 
     Returns:
-        A dict of `image_ids` `(M,)`, `category_ids` `(M,)`, `boxes` `(M, 4)` xyxy and `box_scores`
-        `(M,)`, in the order of the file.
+        A dict of `ids` `(M,)`, which count all detections of the category from 1, `image_ids`
+        `(M,)`, `category_ids` `(M,)`, `boxes` `(M, 4)` xyxy and `box_scores` `(M,)`, in the order
+        of the file.
     """
     rows, file = load_json(detections, None, "detection")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
@@ -52,9 +53,8 @@ def read_detections(
             f"{file}: the box of detection {int(wrong.argmax())} must be four finite numbers; "
             "correct it or leave it out"
         )
-    kept = scores >= score_threshold
-    if category is not None:
-        kept &= category_ids == category
+    chosen = np.ones(len(rows), bool) if category is None else category_ids == category
+    kept = chosen & (scores >= score_threshold)
     unknown = kept & (images.rows(image_ids) < 0)
     empty = kept & ~unknown & ~(boxes[:, 2:] > boxes[:, :2]).all(axis=-1)
     kept &= ~unknown & ~empty
@@ -73,5 +73,11 @@ def read_detections(
                 f"{file}: {faulty.sum()} of {len(rows)} boxes {why}; they are left out",
                 stacklevel=3,
             )
-    columns = dict(image_ids=image_ids, category_ids=category_ids, boxes=boxes, box_scores=scores)
+    columns = dict(
+        ids=np.cumsum(chosen),
+        image_ids=image_ids,
+        category_ids=category_ids,
+        boxes=boxes,
+        box_scores=scores,
+    )
     return {column: values[kept] for column, values in columns.items()}

@@ -147,12 +147,12 @@ def vectors(rows: Sequence[Mapping], key: str, length: int, name: str) -> np.nda
         for row in rows:
             _check_vector(row, key, length, name)
     with np.errstate(over="ignore"):
-        return np.array([_joined(row[key]) for row in rows], np.float32)
+        return np.array([joined(row[key]) for row in rows], np.float32)
 
 
 def _check_vector(row: Mapping, key: str, length: int, name: str) -> None:
     value = row.get(key)
-    flat = _joined(value) if isinstance(value, list) else None
+    flat = joined(value) if isinstance(value, list) else None
     wrong = [value] if flat is None else [v for v in flat if not (v is None or _is_number(v))]
     if wrong or len(flat) != length:
         got = shortened(wrong[0]) if wrong else f"{len(flat)} numbers"
@@ -164,8 +164,8 @@ def _check_vector(row: Mapping, key: str, length: int, name: str) -> None:
         raise ValueError(f"{name}: `{key}` of annotation {row['id']} has a number beyond 64 bits")
 
 
-def _joined(value: list) -> list:
-    """A list without one level of lists in it."""
+def joined(value: list) -> list:
+    """A list without one level of lists in it: `[[x, y, v], ...]` as `[x, y, v, ...]`."""
     if any(isinstance(part, list) for part in value):
         return [x for part in value for x in (part if isinstance(part, list) else [part])]
     return value
