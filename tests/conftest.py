@@ -98,8 +98,8 @@ def _seeded():
 def pytest_generate_tests(metafunc):
     """Calls a test that is marked `cases("transforms/flip", ...)` with each `case` of these files.
 
-    A case is the entry of the index, with its `file` ("transforms/flip"). Those in the module's
-    `LEFT_OUT = {id: reason}` are skipped, which the table of what is compared lists.
+    A case is the entry of the index, with the file as `golden` ("transforms/flip"). Those in the
+    module's `LEFT_OUT = {id: reason}` are skipped, which the table of what is compared lists.
     """
     marker = metafunc.definition.get_closest_marker("cases")
     if marker is None:
@@ -115,7 +115,7 @@ def pytest_generate_tests(metafunc):
             name, marks = f"{file}/{case['id']}", [pytest.mark.parity]
             if name in left_out:
                 marks.append(pytest.mark.skip(reason=left_out[name]))
-            cases.append(pytest.param({"file": file, **case}, id=name, marks=marks))
+            cases.append(pytest.param({"golden": file, **case}, id=name, marks=marks))
     metafunc.parametrize("case", cases)
 
 
@@ -126,9 +126,9 @@ def resolve(golden):
 
     def resolve(case, value):
         if isinstance(value, str) and value.startswith("@"):
-            if case["file"] not in files:
-                files[case["file"]] = np.load(golden / f"{case['file']}.npz")
-            return files[case["file"]][value[1:]]
+            if case["golden"] not in files:
+                files[case["golden"]] = np.load(golden / f"{case['file']}.npz")
+            return files[case["golden"]][value[1:]]
         if isinstance(value, dict):
             return {key: resolve(case, entry) for key, entry in value.items()}
         if isinstance(value, list):
