@@ -2,6 +2,7 @@
 
 from keras_pose.datasets.catalog import dataset_names, describe, load
 from keras_pose.datasets.image_table import ImageTable
+from keras_pose.datasets.importers import ImportedDataset, ImportReport, import_dataset
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.pipeline import topdown_dataset
 from keras_pose.datasets.topdown_crops import TopdownCrops
@@ -22,6 +23,7 @@ from keras_pose.datasets.transforms import (
     RandomJitter,
     TopdownAugment,
 )
+from keras_pose.datasets.writing import write_coco
 
 __all__ = [
     "Blur",
@@ -31,6 +33,8 @@ __all__ = [
     "GridDropout",
     "HueSaturationValue",
     "ImageTable",
+    "ImportReport",
+    "ImportedDataset",
     "KeypointDataset",
     "MedianBlur",
     "PhotometricDistortion",
@@ -44,6 +48,8 @@ __all__ = [
     "TopdownCrops",
     "dataset_names",
     "describe",
+    "import_dataset",
     "load",
     "topdown_dataset",
+    "write_coco",
 ]

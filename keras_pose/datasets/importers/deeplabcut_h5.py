@@ -1,0 +1,132 @@
+"""DeepLabCut's label tables in HDF5, as pandas writes them, read without pandas and PyTables.
+
+pandas stores the heads of the columns as a pickle, which may name any function; here it may hold
+texts, lists and tuples only.
+"""
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+
+def is_table(path: Path) -> bool:
+    """Whether an HDF5 file holds a table of pandas."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return any("pandas_type" in group.attrs for group in file.values())
+    except (OSError, RuntimeError, KeyError):
+        return False
+
+
+def read_table(path: Path):
+    """A label table; both of pandas' ways of storing one, `fixed` and `table`.
+
+    Raises:
+        ValueError: the file is damaged, or holds something else.
+    """
+    import h5py
+
+    from keras_pose.datasets.importers.deeplabcut import Table
+
+    try:
+        with h5py.File(path) as file:
+            groups = [group for group in file.values() if "pandas_type" in group.attrs]
+            if not groups:
+                raise ValueError("it holds no table of pandas")
+            group = groups[0]
+            read = _read_fixed if "block0_values" in group else _read_appendable
+            names, columns, rows, values = read(group)
+    except (OSError, RuntimeError, KeyError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a label table that can be read ({error}); the CSV of the same name "
+            "holds the same labels"
+        ) from None
+    if len(columns) != values.shape[1] or len(rows) != values.shape[0]:
+        raise ValueError(
+            f"{path} has {values.shape} numbers for {len(rows)} rows and {len(columns)} columns"
+        )
+    if not np.isfinite(values[~np.isnan(values)]).all():
+        raise ValueError(f"{path} has infinite coordinates")
+    heads = []
+    for column in columns:
+        known = dict(zip(names, column, strict=True))
+        heads.append((known.get("individuals", ""), known["bodyparts"], known["coords"]))
+    return Table(heads, rows, values)
+
+
+def _read_fixed(group):
+    names, columns = _axis(group, "axis0")
+    if len(group["block0_items_label0"]) != len(columns):
+        raise ValueError("its columns are of several types")
+    _, rows = _axis(group, "axis1")
+    return names, columns, ["/".join(row) for row in rows], np.array(group["block0_values"], float)
+
+
+def _axis(group, axis: str) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Names of the levels of an axis and its entries."""
+    if f"{axis}_nlevels" not in group.attrs:
+        return [axis], [(_text(value),) for value in group[axis][()]]
+    names, levels = [], []
+    for i in range(int(group.attrs[f"{axis}_nlevels"])):
+        values = [_text(value) for value in group[f"{axis}_level{i}"][()]]
+        levels.append([values[code] for code in group[f"{axis}_label{i}"][()]])
+        name = group.attrs.get(f"{axis}_name{i}", group[f"{axis}_level{i}"].attrs.get("name", ""))
+        names.append(_text(name))
+    return _named(names), list(zip(*levels, strict=True))
+
+
+def _read_appendable(group):
+    table = group["table"]
+    attributes = table.attrs
+    columns = _heads(attributes["values_block_0_kind"])
+    names = _named([""] * len(columns[0]))
+    values = np.array(table["values_block_0"], float)
+    levels = _row_levels(table)
+    return names, columns, ["/".join(map(_text, row)) for row in zip(*levels, strict=True)], values
+
+
+def _row_levels(table) -> list:
+    """The texts that name the rows: one column of paths, or folder, video and image."""
+    fields = table.dtype.names
+    names = sorted(name for name in fields if name.startswith("level_")) or ["index"]
+    if not set(names) <= set(fields):
+        raise ValueError("its rows have no names")
+    return [table[name] for name in names]
+
+
+def _heads(pickled) -> list[tuple[str, ...]]:
+    heads = _Plain(io.BytesIO(bytes(pickled))).load()
+    if not isinstance(heads, list) or not heads:
+        raise ValueError("its columns have no heads")
+    heads = [tuple(map(_text, head)) for head in heads]
+    if len({len(head) for head in heads}) != 1:
+        raise ValueError("the heads of its columns differ in length")
+    return heads
+
+
+class _Plain(pickle.Unpickler):
+    """Reads plain data and refuses everything that has a name."""
+
+    def find_class(self, module: str, name: str):
+        raise ValueError(f"its columns are described by {module}.{name}, which is not read")
+
+
+def _named(names: list[str]) -> list[str]:
+    """Names of the levels of the columns; where the file has none, by their number."""
+    usual = {
+        3: ["scorer", "bodyparts", "coords"],
+        4: ["scorer", "individuals", "bodyparts", "coords"],
+    }
+    if {"bodyparts", "coords"} <= set(names):
+        return names
+    if len(names) in usual:
+        return usual[len(names)]
+    return names
+
+
+def _text(value) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
