@@ -1,6 +1,7 @@
 """Times the package beside its best alternatives, in one run, and prints ratios.
 
     python tools/benchmark.py [latency] [detector] [load] [import] [evaluation] [networks] [convert]
+        [data-read]
 
 Every backend and runtime runs in a process of its own, one after the other, over several rounds, so
 that a busy moment of the machine does not hit one of them alone; the least of the rounds' medians
@@ -295,6 +296,41 @@ def _synthetic_coco(seed: int, images: int = 5000, people: int = 6352):
     return ground_truth, results
 
 
+def worker_data_read() -> dict:
+    """Seconds and memory of reading an annotation file of val2017's size into a data set."""
+    import gzip
+    import tracemalloc
+
+    from keras_pose.datasets import KeypointDataset
+
+    golden = ROOT.parent / "shared/golden/metrics/coco_eval/gt.json.gz"
+    data = (
+        json.loads(gzip.decompress(golden.read_bytes()))
+        if golden.is_file()
+        else _synthetic_coco(0)[0]
+    )
+    for image in data["images"]:
+        image["file_name"] = f"{image['id']:012d}.jpg"
+    for annotation in data["annotations"]:  # as long as COCO's outlines are on average
+        annotation["segmentation"] = [[annotation["id"] % 500 + 0.25 * i for i in range(80)]]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "annotations.json"
+        file.write_text(json.dumps(data))
+        data = None
+        read = lambda: KeypointDataset.from_coco(file, folder)  # noqa: E731
+        seconds = milliseconds(read, repeats=5, warm=1) / 1e3
+        tracemalloc.start()
+        dataset = read()
+        kept, peak = tracemalloc.get_traced_memory()
+        return {
+            "s": seconds,
+            "file MB": file.stat().st_size / 1e6,
+            "peak MB": peak / 1e6,
+            "kept MB": kept / 1e6,
+            "objects": len(dataset),
+        }
+
+
 def measure(worker: str, backend: str, *arguments: str) -> dict:
     """Runs a worker in a process of its own."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": backend}
@@ -463,6 +499,15 @@ def section_evaluation(rounds: int) -> None:
         )
 
 
+def section_data_read(rounds: int) -> None:
+    runs = [measure("data_read", installed_backends()[0]) for _ in range(rounds)]
+    best = min(runs, key=lambda run: run["s"])
+    print(
+        f"\nReading {best['objects']} people of 5000 images ({best['file MB']:.1f} MB): {best['s']:.2f} s, "
+        f"peak {best['peak MB']:.0f} MB, of which {best['kept MB']:.0f} MB stay"
+    )
+
+
 SECTIONS = {
     "latency": section_latency,
     "detector": section_detector,
@@ -471,6 +516,7 @@ SECTIONS = {
     "evaluation": section_evaluation,
     "networks": section_networks,
     "convert": section_convert,
+    "data-read": section_data_read,
 }
 
 

@@ -175,9 +175,9 @@ def complete_coco(
                 _, _, width, height = annotation["bbox"]
                 annotation["area"] = max(1.0, 0.53 * width * height)
             annotation.setdefault("iscrowd", 0)
-            flat = joined(annotation.get("keypoints") or [])
-            if flat:
-                annotation["keypoints"] = flat
+            flat = annotation.get("keypoints") or []
+            if flat and isinstance(flat[0], list):
+                flat = annotation["keypoints"] = joined(flat)
             if annotation.get("num_keypoints") is None:
                 annotation["num_keypoints"] = sum(v is not None and v > 0 for v in flat[2::3])
         except (TypeError, ValueError, KeyError):
@@ -225,8 +225,10 @@ def _points(rows, fields: Sequence[str], skeleton: Skeleton, name: str) -> np.nd
 
 def _length(value: Any) -> int:
     """How many numbers a list has, `[x, y, v, ...]` or `[[x, y, v], ...]`."""
-    if not isinstance(value, list):
+    if not isinstance(value, list) or not value:
         return 0
+    if not isinstance(value[0], list):
+        return len(value)
     return sum(len(part) if isinstance(part, list) else 1 for part in value)
 
 
@@ -337,7 +339,7 @@ def _is_region(region: Any) -> bool:
         size, counts = region.get("size"), region.get("counts")
         sized = isinstance(size, list) and len(size) == 2 and all(type(s) is int for s in size)
         return sized and isinstance(counts, str | list)
-    return isinstance(region, list) and all(isinstance(x, int | float) for x in region)
+    return isinstance(region, list) and set(map(type, region)) <= {int, float}
 
 
 def _truth(data, table: Mapping, keypoint_fields: Sequence[str], name: str) -> dict[str, Any]:
