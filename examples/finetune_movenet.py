@@ -74,7 +74,7 @@ def main(argv=None) -> dict[str, evaluation.EvaluationResult]:
                 shift_factor=0.1,
                 shift_prob=1.0,
             ),
-            color=RandomColor(),
+            pixels=(RandomColor(),),
         ),
         seed=args.seed,
     )

@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, alpha: bool = False) -> np.ndarray:
     """Reads a picture upright (EXIF rotation applied) as RGB.
 
     Grey pictures get three equal channels, an alpha channel is dropped, 16 bits become 8.
 
     Args:
         path: str or path of a file in any format that OpenCV reads.
+        alpha: bool, add a fourth channel of 255: OpenCV warps four channels faster than three.
 
     Returns:
-        uint8 array `(H, W, 3)`, RGB.
+        uint8 array `(H, W, 3)`, RGB, or `(H, W, 4)` with `alpha`.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -28,18 +29,21 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         raise ValueError(f"{path} is a folder, not an image file")
     # np.fromfile and imdecode instead of imread: any characters in the path work on any system
     data = np.fromfile(path, np.uint8)
-    return decode_image(data, path)
+    return decode_image(data, path, alpha)
 
 
-def decode_image(data: np.ndarray | bytes, name: str | os.PathLike = "image") -> np.ndarray:
+def decode_image(
+    data: np.ndarray | bytes, name: str | os.PathLike = "image", alpha: bool = False
+) -> np.ndarray:
     """Decodes the bytes of a picture file, see `read_image`.
 
     Args:
         data: bytes or uint8 array, the content of the file.
         name: what messages call it, usually its path.
+        alpha: bool, add a fourth channel of 255.
 
     Returns:
-        uint8 array `(H, W, 3)`, RGB.
+        uint8 array `(H, W, 3)`, RGB, or `(H, W, 4)` with `alpha`.
     """
     import cv2
 
@@ -54,6 +58,8 @@ def decode_image(data: np.ndarray | bytes, name: str | os.PathLike = "image") ->
         image = None
     if image is None:
         raise ValueError(f"{name} is corrupt or not an image that OpenCV can read")
+    if alpha:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGBA)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 

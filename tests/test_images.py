@@ -132,3 +132,11 @@ def test_grey_gets_three_channels(grey):
 def test_bad_arrays_are_named(array, message):
     with pytest.raises(ValueError, match=message):
         as_rgb(array, name="photo")
+
+
+def test_alpha_is_an_opaque_fourth_channel(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (5, 7, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    with_alpha = read_image(tmp_path / "a.png", alpha=True)
+    np.testing.assert_array_equal(with_alpha[..., :3], read_image(tmp_path / "a.png"))
+    assert with_alpha.shape == (5, 7, 4) and (with_alpha[..., 3] == 255).all()

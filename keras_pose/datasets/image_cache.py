@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import numpy as np
@@ -14,16 +15,27 @@ class ImageCache:
 
     Args:
         max_bytes: int, memory for decoded images. Default 256 MiB, about 300 COCO photos.
+        read_image: function from a path to an image, uint8 `(H, W, C)`. Default:
+            `keras_pose.images.read_image`.
+
+    Attributes:
+        decoded: int, how many images were read from their files so far.
     """
 
-    def __init__(self, max_bytes: int = 256 * 2**20):
+    def __init__(
+        self,
+        max_bytes: int = 256 * 2**20,
+        read_image: Callable[[str], np.ndarray] = read_image,
+    ):
         self.max_bytes = max_bytes
+        self.decoded = 0
+        self._read_image = read_image
         self._bytes = 0
         self._images: OrderedDict[str, Future] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, path: str) -> np.ndarray:
-        """The image, uint8 `(H, W, 3)` RGB; do not write into it. Errors as `read_image`."""
+        """The image that `read_image` gives, or its error; do not write into it."""
         with self._lock:
             future = self._images.get(path)
             missing = future is None
@@ -36,7 +48,7 @@ class ImageCache:
 
     def _fill(self, path: str, future: Future) -> None:
         try:
-            image = read_image(path)
+            image = self._read_image(path)
         except BaseException as error:
             with self._lock:
                 del self._images[path]
@@ -45,6 +57,7 @@ class ImageCache:
         future.set_result(image)
         with self._lock:
             self._bytes += image.nbytes
+            self.decoded += 1
             for oldest in list(self._images):
                 if self._bytes <= self.max_bytes:
                     break

@@ -1,15 +1,18 @@
 """Batches for `fit`, `evaluate` and `predict` as a tf.data.Dataset, for every Keras backend."""
 
-import itertools
-import os
 from typing import Any
 
-import numpy as np
-
+from keras_pose.datasets.batches import available_cpus, count_batches, stream_batches
+from keras_pose.datasets.damaged import DamagedImages
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.topdown_crops import TopdownCrops
 from keras_pose.datasets.transforms.augment import TopdownAugment
+from keras_pose.datasets.transforms.schedule import AugmentSchedule
 from keras_pose.skeleton import Skeleton
+
+# Memory for decoded images: at least, and what a crop of the batches in the making needs (2.6
+# people share a COCO photo of 1.2 MB, and half of the memory is for the images that come next).
+CACHE, IMAGE = 256 * 2**20, 2**20
 
 
 def topdown_dataset(
@@ -17,7 +20,7 @@ def topdown_dataset(
     estimator: Any = None,
     batch_size: int = 32,
     training: bool = False,
-    augment: TopdownAugment | None = TopdownAugment(),  # noqa: B008 (frozen)
+    augment: TopdownAugment | AugmentSchedule | None = TopdownAugment(),  # noqa: B008 (frozen)
     *,
     input_size: tuple[int, int] | None = None,
     skeleton: Skeleton | None = None,
@@ -30,7 +33,8 @@ def topdown_dataset(
     repeat: bool = False,
     drop_remainder: bool | None = None,
     workers: int | None = None,
-    cache_bytes: int = 256 * 2**20,
+    cache_bytes: int | None = None,
+    max_damaged: float = 0.01,
 ):
     """Batches of crops of a data set's objects.
 
@@ -40,12 +44,14 @@ def topdown_dataset(
     run with the same seed, whatever `workers` is.
 
     Args:
-        dataset: KeypointDataset.
+        dataset: KeypointDataset. If it has a method `epoch_rows(epoch, seed)`, that says which rows
+            an epoch has, as often as they shall come; always as many.
         estimator: estimator whose crops are made, or any object with its attributes `input_size`,
             `skeleton`, `box_padding` and `udp`. Default: these come as arguments.
         batch_size: int. Default 32.
         training: bool, shuffle and augment. Default off: the data set's order, plain crops.
-        augment: TopdownAugment (default: MMPose's published recipe) or None; only for training.
+        augment: TopdownAugment (default: MMPose's published recipe), AugmentSchedule of them or
+            None; only for training.
         input_size: (width, height), instead of the estimator's.
         skeleton: Skeleton, instead of the estimator's; default the data set's.
         box_padding: float, instead of the estimator's; default 1.25.
@@ -58,7 +64,12 @@ def topdown_dataset(
         drop_remainder: bool, leave out a last batch that is not full. Default: when training, if
             there is a full one (JAX compiles once more for every other batch size).
         workers: int, batches that are made at a time. Default: the CPUs that this process may use.
-        cache_bytes: int, memory for decoded images. Default 256 MiB.
+        cache_bytes: int, memory for decoded images. Images that do not fit are shuffled in windows
+            of half of it, so that each is decoded once. Default: 256 MiB, or more where so many
+            batches are made at a time that they need it.
+        max_damaged: float in 0..1, share of the images that may fail to decode (three always may);
+            their crops are black and nothing is visible in them. They are counted and named in a
+            warning at the end of the epoch. More stop the run. Default 0.01.
 
     Returns:
         A `tf.data.Dataset` of known cardinality and static shapes; `fit` takes it under every
@@ -67,12 +78,13 @@ def topdown_dataset(
     Raises:
         ValueError: for an empty data set, keypoints that are not the estimator's, bad sizes.
         FileNotFoundError: if images are missing.
+        DamagedImagesError: while batches are made, if too many images do not decode. An estimator's
+            `fit` and `evaluate` raise it; elsewhere TensorFlow wraps its message.
 
     Example:
         >>> train = topdown_dataset(people, estimator, batch_size=64, training=True)
         >>> estimator.fit(train, epochs=10)
     """
-    tf = _tensorflow()
     if not len(dataset):
         raise ValueError(f"{dataset.name} is empty: there is no object to make batches of")
     for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
@@ -86,75 +98,42 @@ def topdown_dataset(
     }
     if spec["input_size"] is None:
         raise ValueError("topdown_dataset needs an estimator, or input_size=(width, height)")
+    workers = workers or available_cpus()
     crops = TopdownCrops(
         dataset,
         **{name: value for name, value in spec.items() if value is not None},
         augment=augment if training else None,
         joint_weights=joint_weights,
         seed=seed,
-        cache_bytes=cache_bytes,
+        cache_bytes=max(CACHE, workers * batch_size * IMAGE)
+        if cache_bytes is None
+        else cache_bytes,
     )
     if shuffle is None:
         shuffle = training
+    total = len(crops.rows(first_epoch))
     if drop_remainder is None:
-        drop_remainder = training and len(dataset) >= batch_size
-    epochs = itertools.count(first_epoch)
-
-    def start_epoch():
-        epoch = next(epochs)
-        rows = crops.shuffled(epoch) if shuffle else np.arange(len(crops))
-        return np.int64(epoch), rows.astype(np.int64)
-
-    def rows_of_epoch(_):
-        epoch, rows = tf.numpy_function(start_epoch, [], [tf.int64, tf.int64])
-        rows = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(crops)]))
-        rows = rows.batch(batch_size, drop_remainder=drop_remainder)
-        return rows.map(lambda batch: (tf.ensure_shape(epoch, []), batch))
-
-    shapes = crops.label_shapes(evaluation=not training)
-    width, height = crops.input_size
+        drop_remainder = training and total >= batch_size
+    crops.damaged = damaged = DamagedImages(
+        dataset.name,
+        len(set(dataset.image_paths)),
+        count_batches(total, batch_size, drop_remainder),
+        max_damaged,
+    )
 
     def make(epoch, rows):
-        images, labels = crops.batch(rows, int(epoch), evaluation=not training)
-        return [images, *labels.values()]
+        batch = crops.batch(rows, epoch, evaluation=not training)
+        damaged.end_batch(epoch)
+        return batch
 
-    def make_batch(epoch, rows):
-        types = [tf.uint8, *(tf.as_dtype(dtype) for _, dtype in shapes.values())]
-        images, *labels = tf.numpy_function(make, [epoch, rows], types)
-        size = rows.shape[0]
-        images = tf.ensure_shape(images, [size, height, width, 3])
-        return images, {
-            key: tf.ensure_shape(label, [size, *shape[1:]])
-            for (key, (shape, _)), label in zip(shapes.items(), labels, strict=True)
-        }
-
-    batches = tf.data.Dataset.from_tensors(0).flat_map(rows_of_epoch)
-    if repeat:
-        batches = batches.repeat()
-    batches = batches.map(make_batch, num_parallel_calls=workers or _cpus(), deterministic=True)
-    full, rest = divmod(len(crops), batch_size)
-    steps = full + (rest > 0 and not drop_remainder)
-    infinite = tf.data.INFINITE_CARDINALITY
-    batches = batches.apply(tf.data.experimental.assert_cardinality(infinite if repeat else steps))
-    return batches.prefetch(2)
-
-
-def _cpus() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
-
-
-def _tensorflow():
-    """TensorFlow, with OpenCV told to leave the threads to it."""
-    import cv2
-
-    try:
-        import tensorflow as tf
-    except ImportError:
-        raise ImportError(
-            "batches for training need TensorFlow's tf.data: pip install keras-pose[train]"
-        ) from None
-    cv2.setNumThreads(0)
-    return tf
+    return stream_batches(
+        lambda epoch: crops.rows(epoch, shuffle),
+        make,
+        crops.input_size,
+        crops.label_shapes(evaluation=not training),
+        batch_size,
+        drop_remainder=drop_remainder,
+        first_epoch=first_epoch,
+        repeat=repeat,
+        workers=workers,
+    )

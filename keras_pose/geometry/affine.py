@@ -74,24 +74,27 @@ def crop_affine(
     return center_scale_affine(centers, scales, input_size, rotation, udp)
 
 
-def flip_affine(image_size: tuple[int, int], direction: str = "horizontal") -> np.ndarray:
+def flip_affine(
+    image_size: tuple[int, int] | np.ndarray, direction: str = "horizontal"
+) -> np.ndarray:
     """The mirror of an image onto itself, `x -> width - 1 - x` and/or `y -> height - 1 - y`.
 
     Args:
-        image_size: (width, height).
+        image_size: (width, height), or array `(..., 2)` of many.
         direction: "horizontal", "vertical" or "diagonal" (both).
 
     Returns:
-        float32 array `(2, 3)`; it is its own inverse.
+        float32 array `(..., 2, 3)`; it is its own inverse.
     """
     directions = {"horizontal": (True, False), "vertical": (False, True), "diagonal": (True, True)}
     if direction not in directions:
         raise ValueError(f"direction must be one of {[*directions]}, got {direction!r}")
-    (x, y), (width, height) = directions[direction], image_size
-    return np.array(
-        [[-1 if x else 1, 0, width - 1 if x else 0], [0, -1 if y else 1, height - 1 if y else 0]],
-        np.float32,
-    )
+    sizes = np.asarray(image_size)
+    affine = np.zeros((*sizes.shape[:-1], 2, 3), np.float32)
+    for axis, mirrored in enumerate(directions[direction]):
+        affine[..., axis, axis] = -1 if mirrored else 1
+        affine[..., axis, 2] = sizes[..., axis] - 1 if mirrored else 0
+    return affine
 
 
 def apply_affine(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -125,13 +128,19 @@ def compose_affine(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, shift[..., None]], -1).astype(np.float32)
 
 
-def warp(image: np.ndarray, affine: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
-    """Cuts one crop out of an image: bilinear, 0 outside the image.
+def warp(
+    image: np.ndarray,
+    affine: np.ndarray,
+    input_size: tuple[int, int],
+    fill: float | tuple[float, ...] = 0,
+) -> np.ndarray:
+    """Cuts one crop out of an image: bilinear, one colour outside the image.
 
     Args:
         image: array `(H, W, C)` or `(H, W)`, uint8 or float32.
         affine: array `(2, 3)`, input to image.
         input_size: (width, height) of the crop.
+        fill: number or one a channel, what lies outside the image. Default 0.
 
     Returns:
         Array `(height, width, C)` of the image's dtype.
@@ -143,4 +152,5 @@ def warp(image: np.ndarray, affine: np.ndarray, input_size: tuple[int, int]) -> 
         np.asarray(affine, np.float64),
         (int(input_size[0]), int(input_size[1])),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderValue=fill if isinstance(fill, tuple) else (fill,) * 4,
     )

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-import keras_pose.datasets.image_cache as image_cache
 from keras_pose.datasets.image_cache import ImageCache
+from keras_pose.images import read_image
 
 
 @pytest.fixture
@@ -17,41 +17,43 @@ def paths(tmp_path):
 
 
 @pytest.fixture
-def reads(monkeypatch):
-    seen = []
+def reads():
+    """Paths that `reader` was asked for."""
+    return []
 
+
+@pytest.fixture
+def reader(reads):
     def read(path):
-        seen.append(path)
-        return original(path)
+        reads.append(path)
+        return read_image(path)
 
-    original = image_cache.read_image
-    monkeypatch.setattr(image_cache, "read_image", read)
-    return seen
+    return read
 
 
-def test_image_is_read_once(paths, reads):
-    cache = ImageCache()
+def test_image_is_read_once(paths, reads, reader):
+    cache = ImageCache(read_image=reader)
     for _ in range(3):
         assert (cache.read(paths[1]) == 1).all()
-    assert reads == paths[1:2]
+    assert reads == paths[1:2] and cache.decoded == 1
 
 
-def test_oldest_images_make_room(paths, reads):
-    cache = ImageCache(max_bytes=2 * 300)
+def test_oldest_images_make_room(paths, reads, reader):
+    cache = ImageCache(2 * 300, reader)
     for index in (0, 1, 0, 2, 0, 1):  # 1 is the oldest when 2 comes
         assert (cache.read(paths[index]) == index).all()
     assert reads == [paths[i] for i in (0, 1, 2, 1)]
 
 
-def test_without_memory_nothing_is_kept_for_long(paths, reads):
-    cache = ImageCache(max_bytes=0)
+def test_without_memory_nothing_is_kept_for_long(paths, reads, reader):
+    cache = ImageCache(0, reader)
     for index in (0, 1, 0, 1):
         assert (cache.read(paths[index]) == index).all()
     assert len(reads) == 4
 
 
-def test_threads_share_a_reading(paths, reads):
-    cache = ImageCache()
+def test_threads_share_a_reading(paths, reads, reader):
+    cache = ImageCache(read_image=reader)
     with ThreadPoolExecutor(8) as pool:
         images = list(pool.map(cache.read, paths * 50))
     assert sorted(reads) == sorted(paths)

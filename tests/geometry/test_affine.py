@@ -61,3 +61,12 @@ def test_flip_moves_pixels_as_the_array_is_flipped(direction):
 def test_unknown_flip_direction_is_named():
     with pytest.raises(ValueError, match="direction must be one of"):
         geometry.flip_affine((4, 3), "sideways")
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
+def test_flips_of_many_sizes(direction):
+    sizes = np.array([[4, 3], [10, 20]])
+    flips = geometry.flip_affine(sizes, direction)
+    assert flips.shape == (2, 2, 3) and flips.dtype == np.float32
+    for size, flip in zip(sizes, flips, strict=True):
+        np.testing.assert_array_equal(flip, geometry.flip_affine(tuple(size), direction))

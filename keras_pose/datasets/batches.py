@@ -1,0 +1,161 @@
+"""A tf.data.Dataset of batches that NumPy functions make, and errors that stay readable in it."""
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+def stream_batches(
+    order: Callable[[int], np.ndarray],
+    make: Callable[[int, np.ndarray], tuple[np.ndarray, dict[str, np.ndarray]]],
+    image_size: tuple[int, int],
+    label_shapes: dict[str, tuple[tuple, Any]],
+    batch_size: int,
+    *,
+    drop_remainder: bool | None = None,
+    first_epoch: int = 0,
+    repeat: bool = False,
+    workers: int | None = None,
+):
+    """Batches of rows that a function orders and another one makes into arrays.
+
+    Every new pass is a new epoch. Batches are made by several threads at a time, which wait for
+    each other only where Python does, and come in their order.
+
+    Args:
+        order: function from an epoch to its rows, ints `(M,)`, as many in every epoch.
+        make: function from an epoch and rows `(B,)` to images, uint8 `(B, height, width, 3)`, and a
+            dict of labels.
+        image_size: (width, height).
+        label_shapes: shape (None for the batch) and dtype of every label.
+        batch_size: int.
+        drop_remainder: bool, leave out a last batch that is not full. None: if there is a full one.
+        first_epoch: int, epoch of the first pass.
+        repeat: bool, go on without end.
+        workers: int, batches that are made at a time. Default: the CPUs that this process may use.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality and static shapes.
+    """
+    tf = require_tensorflow()
+    total = len(order(first_epoch))
+    if drop_remainder is None:
+        drop_remainder = total >= batch_size
+    epochs = itertools.count(first_epoch)
+    width, height = image_size
+
+    @remembers_errors
+    def start_epoch():
+        epoch = next(epochs)
+        rows = np.asarray(order(epoch), np.int64)
+        if len(rows) != total:
+            raise ValueError(f"epoch {epoch} has {len(rows)} rows, the first one had {total}")
+        return np.int64(epoch), rows
+
+    @remembers_errors
+    def make_arrays(epoch, rows):
+        images, labels = make(int(epoch), rows)
+        return [images, *(labels[key] for key in label_shapes)]
+
+    def rows_of_epoch(_):
+        epoch, rows = tf.numpy_function(start_epoch, [], [tf.int64, tf.int64])
+        rows = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [total]))
+        rows = rows.batch(batch_size, drop_remainder=drop_remainder)
+        return rows.map(lambda batch: (tf.ensure_shape(epoch, []), batch))
+
+    def make_batch(epoch, rows):
+        types = [tf.uint8, *(tf.as_dtype(dtype) for _, dtype in label_shapes.values())]
+        images, *labels = tf.numpy_function(make_arrays, [epoch, rows], types)
+        size = rows.shape[0]
+        return tf.ensure_shape(images, [size, height, width, 3]), {
+            key: tf.ensure_shape(label, [size, *shape[1:]])
+            for (key, (shape, _)), label in zip(label_shapes.items(), labels, strict=True)
+        }
+
+    batches = tf.data.Dataset.from_tensors(0).flat_map(rows_of_epoch)
+    if repeat:
+        batches = batches.repeat()
+    batches = batches.map(
+        make_batch, num_parallel_calls=workers or available_cpus(), deterministic=True
+    )
+    steps = count_batches(total, batch_size, drop_remainder)
+    infinite = tf.data.INFINITE_CARDINALITY
+    batches = batches.apply(tf.data.experimental.assert_cardinality(infinite if repeat else steps))
+    return batches.prefetch(2)
+
+
+def count_batches(rows: int, batch_size: int, drop_remainder: bool) -> int:
+    """Batches of an epoch."""
+    full, rest = divmod(rows, batch_size)
+    return full + (rest > 0 and not drop_remainder)
+
+
+# What functions inside tf.data raised last; it reports them in words of its own.
+_errors: deque[Exception] = deque(maxlen=16)
+_errors_lock = threading.Lock()
+
+
+def remembers_errors(function: Callable) -> Callable:
+    """The function; what it raises inside tf.data is found again by `plain_errors`."""
+
+    def remembering(*arguments):
+        try:
+            return function(*arguments)
+        except Exception as error:
+            with _errors_lock:
+                _errors.append(error)
+            raise
+
+    return remembering
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raises errors of the input as they were, and not as TensorFlow wraps them."""
+    try:
+        yield
+    except Exception as wrapped:
+        cause = _cause(wrapped)
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def _cause(wrapped: Exception) -> Exception | None:
+    if not type(wrapped).__module__.startswith("tensorflow."):
+        return None
+    message = str(wrapped)
+    with _errors_lock:
+        for error in _errors:  # the first one; others followed while it went its way
+            if f"{type(error).__name__}: {error}" in message:
+                _errors.clear()
+                return error
+    return None
+
+
+def available_cpus() -> int:
+    """The CPUs that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
+def require_tensorflow():
+    """TensorFlow, with OpenCV told to leave the threads to it."""
+    import cv2
+
+    try:
+        import tensorflow as tf
+    except ImportError:
+        raise ImportError(
+            "batches for training need TensorFlow's tf.data: pip install keras-pose[train]"
+        ) from None
+    cv2.setNumThreads(0)
+    return tf
