@@ -48,7 +48,8 @@ class BatchPredictor:
 
     def _call_torch(self, images):
         import torch
-        from torch.fx.experimental.proxy_tensor import make_fx
+
+        from keras_pose.prediction_torch import record
 
         with torch.no_grad():
             images = keras.ops.convert_to_tensor(images)
@@ -64,6 +65,6 @@ class BatchPredictor:
                 outputs = self._model(images)
             else:
                 if self._traced[key] is None:
-                    self._traced[key] = make_fx(self._model)(images)
+                    self._traced[key] = record(self._model, images)
                 outputs = self._traced[key](images)
             return tree.map_structure(keras.ops.convert_to_numpy, outputs)

@@ -61,6 +61,8 @@ def convolve_depthwise(layer, x):
 
 
 def convolve_transposed(layer, x):
+    if layer.groups == 1 and x.shape[-1] >= 4 * layer.filters:
+        return _convolve_transposed_by_product(layer, x)
     kernel = _kernel(layer, (3, 2, 0, 1))
     x = F.conv_transpose2d(
         x.permute(0, 3, 1, 2),
@@ -72,3 +74,23 @@ def convolve_transposed(layer, x):
         layer.groups,
     )
     return x.permute(0, 2, 3, 1)
+
+
+def _convolve_transposed_by_product(layer, x):
+    """One matrix product makes what every pixel adds to its surroundings; then it is added up.
+
+    With many more channels before than after, that is several times quicker.
+    """
+    batch, height, width, channels = x.shape
+    kernel = ops.convert_to_tensor(layer.kernel).reshape(-1, channels)
+    terms = x.reshape(-1, channels) @ kernel.T
+    terms = terms.reshape(batch, height * width, -1, layer.filters).permute(0, 3, 2, 1)
+    x = F.fold(
+        terms.reshape(batch, -1, height * width),
+        layer.output_size(x.shape),
+        layer.kernel_size,
+        padding=layer.pads,
+        stride=layer.strides,
+    )
+    x = x.permute(0, 2, 3, 1)
+    return x if layer.bias is None else x + _bias(layer)

@@ -16,6 +16,52 @@ class BatchNormalization(LazyInitialization, keras.layers.BatchNormalization):
     def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
+    def call(self, inputs, training=None, mask=None):
+        fused = _FUSED.get(keras.backend.backend())
+        trained = training and self.trainable
+        if fused is None or trained or not (self.center and self.scale):
+            return super().call(inputs, training=training, mask=mask)
+        if len(inputs.shape) != 4 or self.axis not in (-1, 3) or self.compute_dtype != "float32":
+            return super().call(inputs, training=training, mask=mask)
+        return fused(self, ops.cast(inputs, "float32"))
+
+
+def _fused_torch(layer, x):
+    from torch.nn import functional
+
+    mean, variance, gamma, beta = (ops.convert_to_tensor(v) for v in _statistics(layer))
+    x = x.permute(0, 3, 1, 2)
+    x = functional.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
+    return x.permute(0, 2, 3, 1)
+
+
+def _fused_tensorflow(layer, x):
+    import tensorflow as tf
+
+    # Known to TensorFlow's optimiser and to converters, which join it with the convolution before.
+    mean, variance, gamma, beta = (ops.convert_to_tensor(v) for v in _statistics(layer))
+    return tf.compat.v1.nn.fused_batch_norm(
+        x, gamma, beta, mean, variance, epsilon=layer.epsilon, is_training=False
+    )[0]
+
+
+def _fused_jax(layer, x):
+    from jax import lax
+
+    mean, variance, gamma, beta = (ops.convert_to_tensor(v) for v in _statistics(layer))
+    scale = gamma * lax.rsqrt(variance + layer.epsilon)
+    # Without the barrier XLA on a CPU works both vectors out anew for every pixel.
+    scale, shift = lax.optimization_barrier((scale, beta - mean * scale))
+    return x * scale + shift
+
+
+def _statistics(layer):
+    return layer.moving_mean, layer.moving_variance, layer.gamma, layer.beta
+
+
+# Inference as a backend does it best.
+_FUSED = {"jax": _fused_jax, "tensorflow": _fused_tensorflow, "torch": _fused_torch}
+
 
 @keras.saving.register_keras_serializable(package="keras_pose")
 class LayerNormalization(LazyInitialization, keras.layers.LayerNormalization):

@@ -29,6 +29,12 @@ def max_pool(x, size, strides=None, padding=0, ceil_mode=False, nonnegative=Fals
     windows = _Windows(x, size, strides, padding, ceil_mode)
     lowest = 0.0 if nonnegative else _LOWEST[keras.backend.standardize_dtype(x.dtype)]
     x = windows.padded(x, lowest)
+    if keras.backend.backend() == "torch" and ops.is_tensor(x):
+        # Keras' own copies the maps to channels first and back.
+        from torch.nn import functional
+
+        x = functional.max_pool2d(x.permute(0, 3, 1, 2), windows.size, windows.strides)
+        return x.permute(0, 2, 3, 1)
     return ops.max_pool(
         x, windows.size, windows.strides, padding="valid", data_format="channels_last"
     )
