@@ -502,10 +502,9 @@ def section_evaluation(rounds: int) -> None:
 def section_data_read(rounds: int) -> None:
     runs = [measure("data_read", installed_backends()[0]) for _ in range(rounds)]
     best = min(runs, key=lambda run: run["s"])
-    print(
-        f"\nReading {best['objects']} people of 5000 images ({best['file MB']:.1f} MB): {best['s']:.2f} s, "
-        f"peak {best['peak MB']:.0f} MB, of which {best['kept MB']:.0f} MB stay"
-    )
+    read = f"{best['objects']} people of 5000 images ({best['file MB']:.1f} MB)"
+    memory = f"peak {best['peak MB']:.0f} MB, of which {best['kept MB']:.0f} MB stay"
+    print(f"\nReading {read}: {best['s']:.2f} s, {memory}")
 
 
 SECTIONS = {
