@@ -113,7 +113,7 @@ def sliding_windows(
     video = np.array([numbers[key] for key in videos], np.int64)
     order = np.argsort(video, kind="stable")
     starts = np.searchsorted(video[order], np.arange(len(numbers)))
-    ends = np.append(starts[1:], len(order))
+    ends = np.append(starts, len(order))[1:]
     reach = 0 if pad_video_seq else int(offsets[-1])
     counts = np.maximum(0, -(-(ends - starts - reach) // stride))
     firsts = np.repeat(starts, counts)

@@ -67,6 +67,10 @@ def test_windows_do_not_leave_their_video():
     assert sliding_windows("abab", seq_len=3).frames().shape == (0, 3)
 
 
+def test_no_frames_make_no_windows():
+    assert sliding_windows([], seq_len=3).frames().shape == (0, 3)
+
+
 def test_a_stride_leaves_windows_out():
     assert sliding_windows("aaaaaa", seq_len=2, stride=2).frames()[:, 0].tolist() == [0, 2, 4]
 

@@ -11,11 +11,16 @@ from collections.abc import Callable
 READERS = {
     "coco": "keras_pose.datasets.readers.coco:read_coco",
     "coco_parts": "keras_pose.datasets.readers.coco_parts:read_coco_parts",
+    "h36m": "keras_pose.datasets.readers.mocap:read_h36m",
+    "h3wb": "keras_pose.datasets.readers.mocap:read_h3wb",
+    "interhand": "keras_pose.datasets.readers.interhand:read_interhand",
     "mpii": "keras_pose.datasets.readers.mpii:read_mpii",
+    "posetrack_video": "keras_pose.datasets.readers.posetrack_video:read_posetrack_video",
+    "ubody3d": "keras_pose.datasets.readers.ubody3d:read_ubody3d",
 }
 
 # The readers whose rows are windows of frames.
-SEQUENCES: set[str] = set()
+SEQUENCES = {"h36m", "h3wb", "ubody3d"}
 
 
 def find_reader(name: str) -> Callable[..., dict]:
