@@ -100,6 +100,7 @@ def pytest_generate_tests(metafunc):
 
     A case is the entry of the index, with the file as `golden` ("transforms/flip"). Those in the
     module's `LEFT_OUT = {id: reason}` are skipped, which the table of what is compared lists.
+    `only=("td_",)` takes the cases whose ids begin so.
     """
     marker = metafunc.definition.get_closest_marker("cases")
     if marker is None:
@@ -112,6 +113,8 @@ def pytest_generate_tests(metafunc):
             cases.append(pytest.param(None, id=file, marks=missing))
             continue
         for case in json.loads(index.read_text("utf-8"))["cases"]:
+            if not case["id"].startswith(marker.kwargs.get("only", "")):
+                continue
             name, marks = f"{file}/{case['id']}", [pytest.mark.parity]
             if name in left_out:
                 marks.append(pytest.mark.skip(reason=left_out[name]))
@@ -127,7 +130,7 @@ def resolve(golden):
     def resolve(case, value):
         if isinstance(value, str) and value.startswith("@"):
             if case["golden"] not in files:
-                files[case["golden"]] = np.load(golden / f"{case['file']}.npz")
+                files[case["golden"]] = np.load(golden / f"{case['golden']}.npz")
             return files[case["golden"]][value[1:]]
         if isinstance(value, dict):
             return {key: resolve(case, entry) for key, entry in value.items()}

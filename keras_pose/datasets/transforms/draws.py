@@ -58,7 +58,7 @@ class Draws:
 
     def truncated_normal(self, name: str, size: int | tuple[int, ...] = ()) -> np.ndarray:
         """Draws `(N, *size)` of a standard normal distribution, given that they are in -1..1."""
-        return np.interp(self.uniform(name, size), _TRUNCATED_CDF, _TRUNCATED)
+        return to_truncated_normal(self.uniform(name, size))
 
     def integers(self, name: str, high: int, size: int | tuple[int, ...] = ()) -> np.ndarray:
         """Draws `(N, *size)` of 0, 1, ... `high` - 1, int64."""
@@ -74,6 +74,11 @@ class Draws:
         states = _chained(self._states, zlib.crc32(name.encode()))
         steps = np.arange(math.prod(size), dtype=np.uint64)
         return _chained(states[:, None], steps).reshape(len(self), *size)
+
+
+def to_truncated_normal(uniform: np.ndarray) -> np.ndarray:
+    """Makes uniform draws in 0..1 those of a standard normal distribution within -1..1."""
+    return np.interp(uniform, _TRUNCATED_CDF, _TRUNCATED)
 
 
 # The distribution function of the truncated normal; between its knots, lines are off by 3e-8.
