@@ -53,6 +53,7 @@ def _row(name: str) -> str:
 
 def load(
     name: str,
+    /,
     annotations: str | os.PathLike | Mapping[str, Any] | list,
     images: str | os.PathLike,
     skeleton: Skeleton | str | os.PathLike | Mapping | None = None,
@@ -67,7 +68,7 @@ def load(
         images: folder that the file's image names are relative to.
         skeleton: Skeleton, name, path or dict with the same keypoints. Default: the data set's.
         **settings: further arguments of its reader, such as `drop_unlabelled`, `sample_interval`
-            or `name`; they replace those of the catalog.
+            or `name` (what messages call it); they replace those of the catalog.
 
     Returns:
         A `KeypointDataset`, or for a data set of sequences a `PoseSequences`.
