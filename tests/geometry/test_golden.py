@@ -192,8 +192,7 @@ def udp_maps(rows):
 
 
 def perspective_maps(rows):
-    bottomup = pytest.importorskip("keras_pose.datasets.transforms.bottomup", exc_type=Exception)
-    perspective_affine = bottomup.perspective_affine
+    from keras_pose.datasets.transforms.bottomup import perspective_affine
 
     for center, translate, scale, rotation, shear in zip(
         *(rows[f"pers_{name}"] for name in ("center", "translate", "scale", "rot", "shear")),

@@ -104,8 +104,7 @@ def udp_warp_matrix(given, args):
 
 
 def perspective_matrix(given, args):
-    bottomup = pytest.importorskip("keras_pose.datasets.transforms.bottomup", exc_type=Exception)
-    perspective_affine = bottomup.perspective_affine
+    from keras_pose.datasets.transforms.bottomup import perspective_affine
 
     rows = []
     for row, center in enumerate(np.broadcast_to(given["center"], given["translate"].shape)):

@@ -110,7 +110,7 @@ class GridDropout:
     """Holes in a grid (GridMask, arXiv 2001.04086).
 
     Args:
-        units: (smallest, largest) side of the grid's squares, pixels. Default (10, 40). One more
+        min_unit, max_unit: int, sides of the grid's squares, pixels. Defaults 10 and 40. One more
             than the largest is drawn too, as the published recipe was trained.
         ratio: float, the holes' side in parts of the squares'. Default 0.5.
         random_offset: bool, shift the grid. Default True.
@@ -118,23 +118,23 @@ class GridDropout:
         prob: float, how often. Default 0.5.
     """
 
-    units: tuple[int, int] = (10, 40)
+    min_unit: int = 10
+    max_unit: int = 40
     ratio: float = 0.5
     random_offset: bool = True
     fill: int = 0
     prob: float = 0.5
 
     def __post_init__(self):
-        low, high = self.units
-        if not (2 <= low <= high and 0 < self.ratio <= 1):
+        if not (2 <= self.min_unit <= self.max_unit and 0 < self.ratio <= 1):
             raise ValueError(
-                "GridDropout: units must be two ordered sides of 2 pixels or more and ratio in "
-                f"0..1, got {self.units} and {self.ratio}"
+                "GridDropout: min_unit and max_unit must be 2 or more and in order and ratio in "
+                f"0..1, got {self.min_unit}, {self.max_unit} and {self.ratio}"
             )
 
     def holes(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """Draws the holes `(N, 4)` for an image of (width, height)."""
-        unit = int(rng.integers(self.units[0], self.units[1] + 2))
+        unit = int(rng.integers(self.min_unit, self.max_unit + 2))
         hole = int(np.clip(int(unit * self.ratio), 1, unit - 1))
         shift = rng.integers(0, unit - hole + 1, 2) * self.random_offset
         return grid_holes(size, unit, hole, tuple(shift))

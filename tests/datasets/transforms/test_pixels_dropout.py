@@ -116,7 +116,7 @@ def test_noise_has_the_variance_that_was_drawn():
 
 @pytest.mark.parametrize(
     "transform",
-    [Blur(), MedianBlur(), GaussianBlur(), GaussianNoise(), CoarseDropout(), GridDropout((4, 9))],
+    [Blur(), MedianBlur(), GaussianBlur(), GaussianNoise(), CoarseDropout(), GridDropout(4, 9)],
     ids=lambda transform: type(transform).__name__,
 )
 def test_happens_half_of_the_time_and_leaves_the_input_alone(transform):
@@ -141,7 +141,7 @@ def test_holes_larger_than_the_image_are_cut():
         (lambda: MedianBlur((7, 3)), "MedianBlur: sizes must be"),
         (lambda: CoarseDropout(1, 1, 0.4, 8), "min_height and max_height must be positive"),
         (lambda: CoarseDropout(1, 2), "min_holes and max_holes"),
-        (lambda: GridDropout((1, 9)), "GridDropout: units must be"),
+        (lambda: GridDropout(1, 9), "GridDropout: min_unit and max_unit must be"),
     ],
 )
 def test_bad_arguments_are_named(make, message):
