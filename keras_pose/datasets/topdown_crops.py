@@ -1,5 +1,6 @@
 """Objects of a KeypointDataset as batches of crops: NumPy and OpenCV only."""
 
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,6 +16,10 @@ from keras_pose.datasets.transforms.draws import Draws
 from keras_pose.datasets.transforms.schedule import AugmentSchedule, augment_at
 from keras_pose.images import read_image
 from keras_pose.skeleton import Skeleton
+
+# The columns of a data set that crops are made of, and those that only evaluation reads.
+MADE_OF = ("boxes", "keypoints", "visible", "image_sizes")
+EVALUATION = ("boxes", "areas", "ids", "image_ids")
 
 
 class TopdownCrops:
@@ -110,19 +115,26 @@ class TopdownCrops:
             DamagedImagesError: too many cannot be read.
         """
         rows = np.asarray(rows)
-        data, which = self.dataset, rows % len(self)
-        crops = crops_of_boxes(
-            data.boxes[which],
-            data.keypoints[which],
-            data.visible[which],
-            data.image_sizes[which],
-            self.box_padding,
-        )
+        which = rows % len(self)
+        columns = {key: getattr(self.dataset, key)[which] for key in (*MADE_OF, *EVALUATION)}
+        warp = partial(self._warp, which, epoch=epoch)
+        return self._batch_of(columns, rows, warp, epoch, evaluation)
+
+    def _batch_of(
+        self,
+        columns: Mapping[str, np.ndarray],
+        rows: np.ndarray,
+        warp: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        epoch: int,
+        evaluation: bool,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """A batch of objects `columns`; `warp` makes affine maps into images, as `_warp` does."""
+        crops = crops_of_boxes(*(columns[key] for key in MADE_OF), self.box_padding)
         augment, draws = augment_at(self.augment, epoch), Draws(self.seed, epoch, rows)
         if augment is not None:
             crops = augment(crops, self.skeleton, draws)
         affine, keypoints = to_input(crops, self.input_size, self.udp)
-        images, found = self._warp(which, affine, epoch)
+        images, found = warp(affine)
         if augment is not None and augment.pixels:
             for position in np.flatnonzero(found):
                 images[position] = augment.change_pixels(images[position], draws, position)
@@ -134,8 +146,7 @@ class TopdownCrops:
         if self.joint_weights:
             labels["weights"] = np.tile(self.skeleton.joint_weights, (len(rows), 1, 1))
         if evaluation:
-            for key in ("boxes", "areas", "ids", "image_ids"):
-                labels[key] = getattr(data, key)[which]
+            labels |= {key: columns[key] for key in EVALUATION}
         return images, {
             key: labels[key].astype(dtype, copy=False).reshape(len(rows), *shape[1:])
             for key, (shape, dtype) in self.label_shapes(evaluation).items()
@@ -148,7 +159,7 @@ class TopdownCrops:
         import cv2
 
         width, height = self.input_size
-        images = _aligned((len(which), height, width, 3))
+        images = aligned_array((len(which), height, width, 3))
         found = np.ones(len(which), bool)
         crop = np.empty((height, width, 4), np.uint8)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -194,7 +205,9 @@ class TopdownCrops:
             shapes["ids"] = shapes["image_ids"] = ((None,), np.int64)
         return shapes
 
-    def rows(self, epoch: int = 0, shuffle: bool = False) -> np.ndarray:
+    def rows(
+        self, epoch: int = 0, shuffle: bool = False, batch_size: int | None = None
+    ) -> np.ndarray:
         """The rows of an epoch, in the order in which they are to be asked for.
 
         They are all rows of the data set, or what its `epoch_rows(epoch, seed)` gives if it has
@@ -207,10 +220,15 @@ class TopdownCrops:
         Args:
             epoch: int, not negative.
             shuffle: bool.
+            batch_size: int, for a data set with `batch_ratios`, which decides on each batch by its
+                method `batch_rows(epoch, seed, batch_size, shuffle)`.
 
         Returns:
             int64 array `(M,)`.
         """
+        if batch_size and getattr(self.dataset, "batch_ratios", None):
+            rows = self.dataset.batch_rows(epoch, self.seed, batch_size, shuffle)
+            return rows + len(self) * _repetitions(rows)
         rows = np.arange(len(self))
         if hasattr(self.dataset, "epoch_rows"):
             rows = np.asarray(self.dataset.epoch_rows(epoch, self.seed), np.int64)
@@ -246,7 +264,7 @@ def _repetitions(rows: np.ndarray) -> np.ndarray:
     return before
 
 
-def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+def aligned_array(shape: tuple[int, ...]) -> np.ndarray:
     """An uninitialised uint8 array that begins at a multiple of 64 bytes.
 
     TensorFlow takes such arrays as they are and copies others.

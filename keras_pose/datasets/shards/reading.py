@@ -1,0 +1,160 @@
+"""Batches for training and evaluation from prepared shards, streamed from disk or a bucket."""
+
+import itertools
+import os
+from typing import Any
+
+import numpy as np
+
+from keras_pose.datasets.batches import (
+    available_cpus,
+    count_batches,
+    remembers_errors,
+    require_tensorflow,
+)
+from keras_pose.datasets.shards.crops import PreparedCrops
+from keras_pose.datasets.shards.opening import PreparedShards, feature_spec, join
+from keras_pose.datasets.transforms import TopdownAugment
+from keras_pose.datasets.transforms.schedule import AugmentSchedule
+from keras_pose.skeleton import Skeleton
+
+
+def prepared_dataset(
+    shards: PreparedShards | str | os.PathLike,
+    estimator: Any = None,
+    batch_size: int = 32,
+    training: bool = False,
+    augment: TopdownAugment | AugmentSchedule | None = TopdownAugment(),  # noqa: B008 (frozen)
+    *,
+    input_size: tuple[int, int] | None = None,
+    skeleton: Skeleton | None = None,
+    box_padding: float | None = None,
+    udp: bool | None = None,
+    joint_weights: bool = False,
+    shuffle: bool | None = None,
+    seed: int = 0,
+    first_epoch: int = 0,
+    repeat: bool = False,
+    drop_remainder: bool | None = None,
+    workers: int | None = None,
+    shuffle_buffer: int = 4096,
+    open_shards: int = 8,
+):
+    """Batches of crops from prepared shards, with the keys of `topdown_dataset`.
+
+    The labels are those of `topdown_dataset` for the data set that was prepared: an object has the
+    same augmentation in the same epoch. Its pixels differ as JPEG's do.
+
+    Every new pass is a new epoch, the same one in every run with the same seed, whatever `workers`
+    is. To shuffle, shards are taken in random order, `open_shards` at a time in turn, and objects
+    drawn from a buffer of `shuffle_buffer`. Without, they come in the order of the shards.
+
+    Args:
+        shards: PreparedShards, or the path or URL of their folder.
+        estimator, batch_size, training, augment, input_size, skeleton, box_padding, udp,
+            joint_weights, shuffle, seed, first_epoch, repeat, drop_remainder, workers: as in
+            `topdown_dataset`.
+        shuffle_buffer: int, objects to draw from; each takes about 30 kB of memory. Default 4096.
+        open_shards: int, shards that are read in turn when shuffling. Default 8.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality and static shapes.
+
+    Raises:
+        FileNotFoundError: there are no shards.
+        ValueError: the shards are not complete, or were prepared for less: a smaller input, a
+            gentler augmentation; keypoints that are not the estimator's; bad sizes.
+
+    Example:
+        >>> train = prepared_dataset("gs://bucket/coco", estimator, batch_size=64, training=True)
+        >>> estimator.fit(train, epochs=210)
+    """
+    tf = require_tensorflow()
+    if not isinstance(shards, PreparedShards):
+        shards = PreparedShards(shards)
+    for name, value, least in (
+        ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
+        ("shuffle_buffer", shuffle_buffer, 1),
+        ("open_shards", open_shards, 1),
+    ):
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    spec = dict(input_size=input_size, skeleton=skeleton, box_padding=box_padding, udp=udp)
+    spec = {
+        name: getattr(estimator, name, None) if value is None else value
+        for name, value in spec.items()
+    }
+    if spec["input_size"] is None:
+        raise ValueError("prepared_dataset needs an estimator, or input_size=(width, height)")
+    crops = PreparedCrops(
+        shards,
+        **{name: value for name, value in spec.items() if value is not None},
+        augment=augment if training else None,
+        joint_weights=joint_weights,
+        seed=seed,
+    )
+    if shuffle is None:
+        shuffle = training
+    if drop_remainder is None:
+        drop_remainder = training and len(shards) >= batch_size
+    files = np.array([join(shards.folder, shard["file"]) for shard in shards.shards], dtype=object)
+    epochs = itertools.count(first_epoch)
+
+    @remembers_errors
+    def start_epoch():
+        epoch = next(epochs)
+        rng = np.random.default_rng((seed, epoch))
+        order = rng.permutation(len(files)) if shuffle else np.arange(len(files))
+        return np.int64(epoch), files[order], rng.integers(2**62)
+
+    def records_of_epoch(_):
+        epoch, names, draw = tf.numpy_function(start_epoch, [], [tf.int64, tf.string, tf.int64])
+        names = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(names, [len(files)]))
+        records = names.interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=min(open_shards, len(files)) if shuffle else 1,
+            num_parallel_calls=2,  # the order does not depend on it
+            deterministic=True,
+        )
+        if shuffle:
+            draw = tf.ensure_shape(draw, [])
+            records = records.shuffle(shuffle_buffer, draw, reshuffle_each_iteration=False)
+        records = records.batch(batch_size, drop_remainder=drop_remainder)
+        return records.map(lambda batch: (tf.ensure_shape(epoch, []), batch))
+
+    columns = feature_spec(
+        {name: shards.columns[name] for name in crops.columns(evaluation=not training)}
+    )
+    columns["image"] = tf.io.FixedLenFeature((), tf.string)
+    columns["bands"] = tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True)
+    label_shapes = crops.label_shapes(evaluation=not training)
+    width, height = crops.input_size
+
+    @remembers_errors
+    def make_arrays(epoch, *values):
+        records = dict(zip(columns, values, strict=True))
+        images, labels = crops.batch(records, int(epoch), evaluation=not training)
+        return [images, *(labels[key] for key in label_shapes)]
+
+    def make_batch(epoch, records):
+        parsed = tf.io.parse_example(records, columns)
+        types = [tf.uint8, *(tf.as_dtype(dtype) for _, dtype in label_shapes.values())]
+        values = [parsed[name] for name in columns]
+        images, *labels = tf.numpy_function(make_arrays, [epoch, *values], types)
+        size = records.shape[0]
+        return tf.ensure_shape(images, [size, height, width, 3]), {
+            key: tf.ensure_shape(label, [size, *shape[1:]])
+            for (key, (shape, _)), label in zip(label_shapes.items(), labels, strict=True)
+        }
+
+    batches = tf.data.Dataset.from_tensors(0).flat_map(records_of_epoch)
+    if repeat:
+        batches = batches.repeat()
+    batches = batches.map(
+        make_batch, num_parallel_calls=workers or available_cpus(), deterministic=True
+    )
+    steps = count_batches(len(shards), batch_size, drop_remainder)
+    infinite = tf.data.INFINITE_CARDINALITY
+    batches = batches.apply(tf.data.experimental.assert_cardinality(infinite if repeat else steps))
+    return batches.prefetch(2)
