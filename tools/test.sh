@@ -20,7 +20,7 @@ if ! is_installed "$environment" "$stamp"; then
         torch="torch==2.13.0"
     fi
     pip_install "$environment" "$torch"
-    pip_install "$environment" -e ".[train,export,video,supervision,import,dev,jax]"
+    pip_install "$environment" -e ".[train,export,video,supervision,import,scale,dev,jax]"
     "$environment/bin/python" -m pip check
     mark_installed "$environment" "$stamp"
 fi

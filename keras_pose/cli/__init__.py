@@ -10,9 +10,19 @@ import os
 import sys
 from importlib.metadata import version
 
-from keras_pose.cli import convert, export, import_dataset, info, mirror, predict, presets, verify
+from keras_pose.cli import (
+    convert,
+    export,
+    import_dataset,
+    info,
+    mirror,
+    predict,
+    prepare,
+    presets,
+    verify,
+)
 
-_COMMANDS = (predict, presets, info, export, verify, convert, mirror, import_dataset)
+_COMMANDS = (predict, presets, info, export, verify, convert, mirror, import_dataset, prepare)
 
 
 def main(argv: list[str] | None = None) -> int:
