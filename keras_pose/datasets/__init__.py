@@ -1,10 +1,20 @@
 """Data sets and the pipelines that feed training and evaluation."""
 
 from keras_pose.datasets.catalog import dataset_names, describe, load
+from keras_pose.datasets.combined import CombinedDataset, combine
+from keras_pose.datasets.doctor import Report, check
 from keras_pose.datasets.image_table import ImageTable
 from keras_pose.datasets.importers import ImportedDataset, ImportReport, import_dataset
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
+from keras_pose.datasets.mmpose import augmentation_from_mmpose
 from keras_pose.datasets.pipeline import topdown_dataset
+from keras_pose.datasets.sequences import PoseSequences
+from keras_pose.datasets.shards import (
+    PreparedShards,
+    ShardSettings,
+    prepare_shards,
+    prepared_dataset,
+)
 from keras_pose.datasets.topdown_crops import TopdownCrops
 from keras_pose.datasets.transforms import (
     Blur,
@@ -23,11 +33,15 @@ from keras_pose.datasets.transforms import (
     RandomJitter,
     TopdownAugment,
 )
+from keras_pose.datasets.transforms.keypoint_mapping import KeypointMapping
+from keras_pose.datasets.transforms.lifting import RandomPoseFlip
+from keras_pose.datasets.windows import Windows, sliding_windows
 from keras_pose.datasets.writing import write_coco
 
 __all__ = [
     "Blur",
     "CoarseDropout",
+    "CombinedDataset",
     "GaussianBlur",
     "GaussianNoise",
     "GridDropout",
@@ -36,20 +50,33 @@ __all__ = [
     "ImportReport",
     "ImportedDataset",
     "KeypointDataset",
+    "KeypointMapping",
     "MedianBlur",
     "PhotometricDistortion",
+    "PoseSequences",
+    "PreparedShards",
     "RandomBrightnessContrast",
     "RandomColor",
     "RandomFlip",
     "RandomHSV",
     "RandomHalfBody",
     "RandomJitter",
+    "RandomPoseFlip",
+    "ShardSettings",
+    "Report",
     "TopdownAugment",
     "TopdownCrops",
+    "Windows",
+    "augmentation_from_mmpose",
+    "combine",
     "dataset_names",
     "describe",
     "import_dataset",
     "load",
+    "prepare_shards",
+    "prepared_dataset",
+    "sliding_windows",
+    "check",
     "topdown_dataset",
     "write_coco",
 ]

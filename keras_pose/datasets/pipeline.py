@@ -111,7 +111,7 @@ def topdown_dataset(
     )
     if shuffle is None:
         shuffle = training
-    total = len(crops.rows(first_epoch))
+    total = len(crops.rows(first_epoch, batch_size=batch_size))
     if drop_remainder is None:
         drop_remainder = training and total >= batch_size
     crops.damaged = damaged = DamagedImages(
@@ -127,7 +127,7 @@ def topdown_dataset(
         return batch
 
     return stream_batches(
-        lambda epoch: crops.rows(epoch, shuffle),
+        lambda epoch: crops.rows(epoch, shuffle, batch_size),
         make,
         crops.input_size,
         crops.label_shapes(evaluation=not training),
