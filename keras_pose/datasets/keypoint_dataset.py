@@ -150,6 +150,7 @@ class KeypointDataset:
         category: str | int | None = None,
         drop_unlabelled: bool = True,
         name: str | None = None,
+        skip_bad_boxes: bool = False,
     ) -> "KeypointDataset":
         """Reads a COCO keypoint file.
 
@@ -163,12 +164,24 @@ class KeypointDataset:
                 for training and for tests with ground-truth boxes. Objects without a box, and
                 boxes that are empty inside the image, are always left out.
             name: str. Default: the file's name.
+            skip_bad_boxes: bool, leave out objects whose boxes have negative sides or are no
+                numbers, with a warning, rather than refuse the file.
 
         Raises:
             FileNotFoundError: for a missing file or folder.
             ValueError: for a file that is not what it should be; the message says which entry.
         """
-        return cls(**read_coco(annotations, images, skeleton, category, drop_unlabelled, name))
+        return cls(
+            **read_coco(
+                annotations,
+                images,
+                skeleton,
+                category,
+                drop_unlabelled,
+                name,
+                skip_bad_boxes=skip_bad_boxes,
+            )
+        )
 
     @property
     def annotations(self) -> dict[str, Any]:

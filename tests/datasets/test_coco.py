@@ -1,4 +1,5 @@
 import copy
+import gzip
 import json
 
 import cv2
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_pose.datasets import KeypointDataset
+from keras_pose.datasets.readers.image_sizes import image_size
 from keras_pose.skeleton import Skeleton
 
 
@@ -202,6 +204,35 @@ def changed(*path, to):
         (changed("annotations", 0, "bbox", to=[1, 2, 3]), "`bbox` of every annotation"),
         (changed("annotations", 0, "keypoints", 0, to=None), "whose position is no number"),
         (changed("categories", to=[]), "name 0 different sets of keypoints"),
+        (without("categories"), r"name 0 different sets of keypoints; .* give a skeleton="),
+        (changed("categories", to={}), "has no list `categories`"),
+        (changed("categories", 0, to="mouse"), "entry 0 of `categories` must be a JSON object"),
+        (changed("categories", 0, "keypoints", to=[1, 2]), "of category 1 must be a list of names"),
+        (changed("categories", 0, "keypoints", to=["nose"] * 3), "its category is no skeleton"),
+        (changed("images", 0, to=5), "entry 0 of `images` must be a JSON object, got 5"),
+        (changed("images", 0, "id", to=7.0), "image 0 needs an integer `id`, got 7.0"),
+        (changed("images", 0, "id", to=True), "image 0 needs an integer `id`, got True"),
+        (changed("images", 0, "width", to=-40), "image 7 must have `width` .* got -40 and 30"),
+        (changed("images", 0, "width", to=float("nan")), "image 7 must have .* got nan and 30"),
+        (changed("images", 0, "height", to="30"), "image 7 must have .* got 40 and '30'"),
+        (changed("annotations", 0, "id", to="1"), "annotation 0 needs an integer `id`, got '1'"),
+        (changed("annotations", 0, "id", to=2**63), "annotation 0 needs an integer `id`"),
+        (changed("annotations", 0, "image_id", to="3"), "annotation 1 belongs to image '3'"),
+        (changed("annotations", 0, "image_id", to=[3]), "annotation 1 belongs to image a list"),
+        (changed("annotations", 0, "category_id", to="m"), "`category_id` of annotation 1 must be"),
+        (changed("annotations", 0, "bbox", 2, to=-8), "box of annotation 1 must be finite.*-8.0"),
+        (changed("annotations", 0, "bbox", 0, to=float("nan")), "box of annotation 1 must be"),
+        (changed("annotations", 0, "bbox", 0, to=float("inf")), "box of annotation 1 must be"),
+        (changed("annotations", 0, "bbox", 0, to=10**400), "`bbox` of annotation 1 has a number"),
+        (
+            changed("annotations", 0, "keypoints", 0, to=1e300),
+            "annotation 1 has a visible keypoint",
+        ),
+        (changed("annotations", 0, "keypoints", to=[[3, 3]] * 3), "annotation 1 has 2 keypoints"),
+        (changed("annotations", 0, "area", to=-4), "`area` of annotation 1 must be a number of at"),
+        (changed("annotations", 0, "area", to="big"), "`area` of annotation 1 .* got 'big'"),
+        (changed("annotations", 0, "iscrowd", to="no"), "`iscrowd` of annotation 1 must be"),
+        (changed("annotations", 0, "num_keypoints", to=float("nan")), "`num_keypoints` of annot"),
     ],
 )
 def test_faults_are_named(data, tmp_path, change, message):
@@ -231,8 +262,110 @@ def test_missing_files_are_named(data, tmp_path):
         KeypointDataset.from_coco(data, tmp_path / "nowhere")
 
 
-def test_file_that_is_not_json_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"images": [', "is not a JSON file: .*is it whole"),
+        (b"", "is not a JSON file: it is empty"),
+        (b"\xff\xd8\xff\xe0", "is not a JSON file"),
+        (b"\x1f\x8b\x08\x00", "is not a JSON file"),
+        (b"[" * 100_000, "is nested too deeply"),
+        (b"[]", "is not in COCO form: it has no list `images`; it needs"),
+        (b"3", "is not in COCO form"),
+    ],
+)
+def test_file_that_is_not_json_is_named(tmp_path, content, message):
     file = tmp_path / "broken.json"
-    file.write_text('{"images": [')
-    with pytest.raises(ValueError, match=r"broken\.json is not a JSON file"):
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"broken\.json {message}"):
         KeypointDataset.from_coco(file, tmp_path)
+
+
+def test_packed_files_are_read(data, tmp_path):
+    file = tmp_path / "mice.json.gz"
+    file.write_bytes(gzip.compress(json.dumps(data).encode()))
+    assert len(KeypointDataset.from_coco(file, tmp_path)) == 2
+
+
+def test_empty_files_make_empty_data_sets(data, tmp_path):
+    data["annotations"] = []
+    dataset = KeypointDataset.from_coco(data, tmp_path)
+    assert len(dataset) == 0 and dataset.images.ids.tolist() == [7, 3]
+    assert [len(rows) for rows in dataset.by_image()] == [0, 0]
+    data["images"] = []
+    assert len(KeypointDataset.from_coco(data, tmp_path).images) == 0
+
+
+def test_bad_boxes_can_be_left_out(data, tmp_path):
+    data["annotations"][0]["bbox"][2] = -8
+    with pytest.warns(UserWarning, match="1 of 2 objects have boxes with negative sides"):
+        dataset = KeypointDataset.from_coco(data, tmp_path, skip_bad_boxes=True)
+    assert dataset.ids.tolist() == [2]
+
+
+def test_sizes_are_read_from_headers(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (30, 44, 3), np.uint8)
+    for name in ("a.png", "b.jpg", "c.bmp"):
+        cv2.imwrite(str(tmp_path / name), picture)
+        assert image_size(tmp_path / name) == (44, 30)
+    cv2.imwrite(str(tmp_path / "d.jpg"), picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert image_size(tmp_path / "d.jpg") == (44, 30)
+    # EXIF orientation 6: stored lying, shown upright
+    jpeg = (tmp_path / "b.jpg").read_bytes()
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    exif = b"Exif\0\0" + tiff
+    turned = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
+    (tmp_path / "e.jpg").write_bytes(turned)
+    assert image_size(tmp_path / "e.jpg") == (30, 44)
+    (tmp_path / "f.jpg").write_bytes(jpeg[:40])
+    with pytest.raises(ValueError, match=r"f\.jpg"):
+        image_size(tmp_path / "f.jpg")
+    with pytest.raises(FileNotFoundError, match=r"g\.jpg"):
+        image_size(tmp_path / "g.jpg")
+
+
+def detection(image_id, box, score, category_id=1):
+    return {"image_id": image_id, "category_id": category_id, "bbox": box, "score": score}
+
+
+def test_boxes_of_a_detector_become_objects(data, tmp_path):
+    mice = KeypointDataset.from_coco(data, tmp_path)
+    boxes = [
+        detection(3, [-2, 1, 8, 30], 0.9),
+        detection(7, [1, 1, 5, 5], 0.3),
+        detection(7, [1, 1, 5, 5], 0.8, category_id=2),
+        detection(7, [2, 2, 4, 4], 0.5),
+    ]
+    found = mice.with_detections(boxes, 0.5)
+    assert found.boxes.tolist() == [[-2, 1, 6, 31], [2, 2, 6, 6]]
+    assert found.ids.tolist() == [1, 3] and found.image_ids.tolist() == [3, 7]
+    np.testing.assert_allclose(found.box_scores, [0.9, 0.5])
+    assert found.visible.all() and not found.keypoints.any()
+    assert found.annotations is mice.annotations
+    assert len(mice.with_detections(boxes, category=None)) == 4
+
+
+def test_boxes_that_belong_nowhere_are_counted(data, tmp_path):
+    mice = KeypointDataset.from_coco(data, tmp_path, name="mice")
+    boxes = [detection(3, [0, 0, 4, 4], 1), detection(9, [0, 0, 4, 4], 1)]
+    with pytest.warns(UserWarning, match="1 of 2 boxes belong to images that mice does not have"):
+        assert len(mice.with_detections(boxes)) == 1
+    with pytest.raises(ValueError, match="none remains for mice: 1 belong to other images"):
+        mice.with_detections(boxes[1:])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ({"images": []}, "must be a JSON list of detections"),
+        ([{"image_id": 3, "score": 1}], "detection 0 has no `bbox`"),
+        ([detection(3, [0, 0, float("nan"), 4], 1)], "box of detection 0 must be four numbers"),
+        ([detection("a", [0, 0, 4, 4], 1)], "`image_id` of detection 0 must be an integer"),
+        ([detection(3, [0, 0, 4, 4], "high")], "`score` of detection 0 must be a number"),
+        ([], "of 0 detections none remains"),
+    ],
+)
+def test_faults_of_detections_are_named(data, tmp_path, boxes, message):
+    mice = KeypointDataset.from_coco(data, tmp_path)
+    with pytest.raises(ValueError, match=message):
+        mice.with_detections(boxes)

@@ -96,7 +96,10 @@ def check_same_keypoints(ours: Iterable[str], our_name: str, theirs: Iterable[st
     """
     ours, theirs = list(ours), list(theirs)
     if len(ours) != len(theirs):
-        raise ValueError(f"{name} has {len(theirs)} keypoints, {our_name} has {len(ours)}")
+        raise ValueError(
+            f"{name} has {len(theirs)} keypoints, {our_name} has {len(ours)}; "
+            "give the skeleton that fits"
+        )
     plain = [[n.lower().replace(" ", "_") for n in names] for names in (ours, theirs)]
     if plain[0] != plain[1] and sorted(plain[0]) == sorted(plain[1]):
         at = next(i for i, (a, b) in enumerate(zip(*plain, strict=True)) if a != b)

@@ -32,6 +32,9 @@ from keras_pose.skeleton import Skeleton
 # As in MMPose 1.3.2: the pixels that one unit of MPII's, 300W's, ... `scale` stands for.
 SCALE_UNIT = 200.0
 
+# Corners and sides beyond this many pixels are mistakes; the area still fits float32.
+LARGEST_BOX = 1e9
+
 BOX_RULES = ("clip", "keep", "center_scale")
 
 
@@ -101,7 +104,7 @@ def read_coco(
         if not is_id(image_id) or image_id not in every_image:
             raise ValueError(
                 f"{name}: annotation {annotation['id']} belongs to image {shortened(image_id)}, "
-                "which is not among `images`"
+                "which is not among `images`; correct its image_id or add the image"
             )
         wanted = category is None or annotation.get("category_id") in categories
         if wanted and image_id in table and all(annotation.get(key) for key in needed):
@@ -214,7 +217,8 @@ def _points(rows, fields: Sequence[str], skeleton: Skeleton, name: str) -> np.nd
         if found != 3 * skeleton.num_keypoints:
             raise ValueError(
                 f"{name}: annotation {row['id']} has {found / 3:g} keypoints, "
-                f"skeleton {skeleton.name!r} has {skeleton.num_keypoints}"
+                f"skeleton {skeleton.name!r} has {skeleton.num_keypoints}; "
+                "correct it or give the skeleton= that fits"
             )
     lengths = {field: _length(rows[0][field]) if rows else 0 for field in fields}
     if len(fields) == 1:
@@ -259,7 +263,7 @@ def _boxes(
         boxes = np.concatenate([centers - sides / 2, np.tile(sides, 2)], axis=1)
     else:
         boxes = vectors(rows, "bbox", 4, name)
-    faulty = ~np.isfinite(boxes).all(axis=-1) | (boxes[:, 2:] < 0).any(axis=-1)
+    faulty = ~(np.abs(boxes) < LARGEST_BOX).all(axis=-1) | (boxes[:, 2:] < 0).any(axis=-1)
     if faulty.any() and not skip:
         first = int(faulty.argmax())
         raise ValueError(
@@ -301,7 +305,7 @@ def _images(table: Mapping[int, Mapping], used: set[int], folder: Path, name: st
         if not isinstance(file_name, str) or not file_name:
             raise ValueError(
                 f"{name}: image {number} has no `file_name` that is a text, "
-                f"got {shortened(file_name)}"
+                f"got {shortened(file_name)}; name the picture, relative to the image folder"
             )
         paths.append(os.path.join(folder, file_name))
         size = [image.get("width"), image.get("height")]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.datasets.image_table import ImageTable
+from keras_pose.datasets.readers.coco import LARGEST_BOX
 from keras_pose.datasets.readers.records import integers, load_json, scalars, shortened, vectors
 from keras_pose.geometry import xywh_to_xyxy
 
@@ -43,14 +44,14 @@ def read_detections(
         lacking = next((row["id"] for row in rows if row.get(key) is None), None)
         if lacking is not None:
             raise ValueError(f"{file}: detection {lacking} has no `{key}`")
-    image_ids = integers(rows, "image_id", 0, file)
-    category_ids = integers(rows, "category_id", 1, file)
-    scores = scalars(rows, "score", 0, file, least=-np.inf)
-    boxes = xywh_to_xyxy(vectors(rows, "bbox", 4, file))
-    wrong = ~np.isfinite(boxes).all(axis=-1)
+    image_ids = integers(rows, "image_id", 0, file, "detection")
+    category_ids = integers(rows, "category_id", 1, file, "detection")
+    scores = scalars(rows, "score", 0, file, least=-np.inf, kind="detection")
+    boxes = xywh_to_xyxy(vectors(rows, "bbox", 4, file, "detection"))
+    wrong = ~(np.abs(boxes) < LARGEST_BOX).all(axis=-1)
     if wrong.any():
         raise ValueError(
-            f"{file}: the box of detection {int(wrong.argmax())} must be four finite numbers; "
+            f"{file}: the box of detection {int(wrong.argmax())} must be four numbers in pixels; "
             "correct it or leave it out"
         )
     chosen = np.ones(len(rows), bool) if category is None else category_ids == category

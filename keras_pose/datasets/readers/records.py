@@ -6,7 +6,6 @@ are made as a whole; only when that fails are the records looked at one by one.
 
 import gzip
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-LARGEST_ID = 2**63 - 1
+# No id, size or position is larger; int64 and float32 hold it.
+LARGEST = 2**63 - 1
 
 
 def load_json(source: str | os.PathLike | Any, name: str | None, kind: str = "annotation"):
@@ -55,12 +55,15 @@ def check_lists(data: Any, keys: Iterable[str], name: str) -> None:
     """Raises ValueError unless `data` is a dict with these lists of dicts."""
     for key in keys:
         if not isinstance(data, Mapping) or not isinstance(data.get(key), list):
-            raise ValueError(f"{name} is not in COCO form: it has no list `{key}`")
+            raise ValueError(
+                f"{name} is not in COCO form: it has no list `{key}`; it needs a JSON object with "
+                "the lists `images`, `annotations` and `categories`"
+            )
         for position, entry in enumerate(data[key]):
             if not isinstance(entry, Mapping):
                 raise ValueError(
                     f"{name}: entry {position} of `{key}` must be a JSON object, "
-                    f"got {shortened(entry)}"
+                    f"got {shortened(entry)}; correct it or take it out"
                 )
 
 
@@ -71,7 +74,8 @@ def by_id(entries: Sequence[Mapping], kind: str, name: str) -> dict[int, Mapping
         number = entry.get("id")
         if not is_id(number):
             raise ValueError(
-                f"{name}: {kind} {position} needs an integer `id`, got {shortened(number)}"
+                f"{name}: {kind} {position} needs an integer `id`, got {shortened(number)}; "
+                "give each one of its own"
             )
         if number in table:
             raise ValueError(f"{name}: {kind} id {number} occurs twice; ids must be unique")
@@ -81,7 +85,7 @@ def by_id(entries: Sequence[Mapping], kind: str, name: str) -> dict[int, Mapping
 
 def is_id(value: Any) -> bool:
     """Whether a value is an integer that an int64 array can hold."""
-    return type(value) is int and abs(value) <= LARGEST_ID
+    return type(value) is int and abs(value) <= LARGEST
 
 
 def scalars(
@@ -90,6 +94,7 @@ def scalars(
     default: np.ndarray | float,
     name: str,
     least: float = 0.0,
+    kind: str = "annotation",
 ) -> np.ndarray:
     """A number of every record.
 
@@ -99,15 +104,16 @@ def scalars(
         default: see `key`.
         name: what messages call the file.
         least: smallest number that is allowed.
+        kind: what messages call a record.
 
     Returns:
         float64 `(M,)`.
     """
     values = [row.get(key) for row in rows]
     for row, value in zip(rows, values, strict=True):
-        if value is not None and not (_is_number(value) and least <= value < math.inf):
+        if value is not None and not (_is_number(value) and least <= value <= LARGEST):
             raise ValueError(
-                f"{name}: `{key}` of annotation {row['id']} must be a number of at least "
+                f"{name}: `{key}` of {kind} {row['id']} must be a number of at least "
                 f"{least:g}, got {shortened(value)}; correct it or leave it out"
             )
     missing = np.array([value is None for value in values], bool)
@@ -115,19 +121,23 @@ def scalars(
     return np.where(missing, default, numbers)
 
 
-def integers(rows: Sequence[Mapping], key: str, default: int, name: str) -> np.ndarray:
+def integers(
+    rows: Sequence[Mapping], key: str, default: int, name: str, kind: str = "annotation"
+) -> np.ndarray:
     """An integer of every record, int64 `(M,)`; `default` where it is missing or null."""
     values = [default if row.get(key) is None else row[key] for row in rows]
     for row, value in zip(rows, values, strict=True):
         if not is_id(value):
             raise ValueError(
-                f"{name}: `{key}` of annotation {row['id']} must be an integer, "
-                f"got {shortened(value)}"
+                f"{name}: `{key}` of {kind} {row['id']} must be an integer, "
+                f"got {shortened(value)}; correct it or leave it out"
             )
     return np.array(values, np.int64)
 
 
-def vectors(rows: Sequence[Mapping], key: str, length: int, name: str) -> np.ndarray:
+def vectors(
+    rows: Sequence[Mapping], key: str, length: int, name: str, kind: str = "annotation"
+) -> np.ndarray:
     """A list of numbers of every record.
 
     Args:
@@ -135,6 +145,7 @@ def vectors(rows: Sequence[Mapping], key: str, length: int, name: str) -> np.nda
         key: of the list; lists in lists, such as `[[x, y, v], ...]`, are joined. Null is NaN.
         length: how many numbers it must have.
         name: what messages call the file.
+        kind: what messages call a record.
 
     Returns:
         float32 `(M, length)`; what is too large for float32 is infinite.
@@ -145,23 +156,26 @@ def vectors(rows: Sequence[Mapping], key: str, length: int, name: str) -> np.nda
         return array.reshape(len(rows), length)
     except (TypeError, ValueError, KeyError, OverflowError, RecursionError):
         for row in rows:
-            _check_vector(row, key, length, name)
+            _check_vector(row, key, length, name, kind)
     with np.errstate(over="ignore"):
         return np.array([joined(row[key]) for row in rows], np.float32)
 
 
-def _check_vector(row: Mapping, key: str, length: int, name: str) -> None:
+def _check_vector(row: Mapping, key: str, length: int, name: str, kind: str) -> None:
     value = row.get(key)
     flat = joined(value) if isinstance(value, list) else None
     wrong = [value] if flat is None else [v for v in flat if not (v is None or _is_number(v))]
     if wrong or len(flat) != length:
         got = shortened(wrong[0]) if wrong else f"{len(flat)} numbers"
         raise ValueError(
-            f"{name}: `{key}` of every annotation must be a list of {length} numbers, "
-            f"annotation {row['id']} has {got}; correct it or leave the annotation out"
+            f"{name}: `{key}` of every {kind} must be a list of {length} numbers, "
+            f"{kind} {row['id']} has {got}; correct it or leave the {kind} out"
         )
-    if any(type(number) is int and abs(number) > LARGEST_ID for number in flat):
-        raise ValueError(f"{name}: `{key}` of annotation {row['id']} has a number beyond 64 bits")
+    if any(type(number) is int and abs(number) > LARGEST for number in flat):
+        raise ValueError(
+            f"{name}: `{key}` of {kind} {row['id']} has a number beyond 64 bits; "
+            f"correct it or leave the {kind} out"
+        )
 
 
 def joined(value: list) -> list:
