@@ -17,8 +17,8 @@ def is_table(path: Path) -> bool:
 
     try:
         with h5py.File(path) as file:
-            return any("pandas_type" in group.attrs for group in file.values())
-    except (OSError, RuntimeError, KeyError):
+            return bool(_tables(file))
+    except Exception:  # h5py does not say which errors damaged files raise
         return False
 
 
@@ -34,16 +34,16 @@ def read_table(path: Path):
 
     try:
         with h5py.File(path) as file:
-            groups = [group for group in file.values() if "pandas_type" in group.attrs]
-            if not groups:
+            if not _tables(file):
                 raise ValueError("it holds no table of pandas")
-            group = groups[0]
+            group = _tables(file)[0]
             read = _read_fixed if "block0_values" in group else _read_appendable
             names, columns, rows, values = read(group)
-    except (OSError, RuntimeError, KeyError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # h5py does not say which errors damaged files raise
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"{path} is not a label table that can be read ({error}); the CSV of the same name "
-            "holds the same labels"
+            f"{path} is not a label table that can be read ({reason:.200}); the CSV of the same "
+            "name holds the same labels"
         ) from None
     if len(columns) != values.shape[1] or len(rows) != values.shape[0]:
         raise ValueError(
@@ -56,6 +56,14 @@ def read_table(path: Path):
         known = dict(zip(names, column, strict=True))
         heads.append((known.get("individuals", ""), known["bodyparts"], known["coords"]))
     return Table(heads, rows, values)
+
+
+def _tables(file) -> list:
+    """The groups that pandas wrote."""
+    import h5py
+
+    groups = [group for group in file.values() if isinstance(group, h5py.Group)]
+    return [group for group in groups if "pandas_type" in group.attrs]
 
 
 def _read_fixed(group):
