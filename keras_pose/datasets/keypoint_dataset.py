@@ -255,9 +255,10 @@ class KeypointDataset:
 
         Returns:
             A KeypointDataset in the order of the file: boxes as they are, not clipped;
-            `box_scores`; ids that count all boxes of the category from 1; no keypoints (zeros, all `visible`, so that they count in
-            a test). `images`, `annotations` and `ignored` are this one's. Boxes of images that
-            this one does not have, and boxes without area, are left out with a warning.
+            `box_scores`; ids that count all boxes of the category from 1; no keypoints (zeros, all
+            `visible`, so that they count in a test). `images`, `annotations` and `ignored` are this
+            one's. Boxes of images that this one does not have, and boxes without area, are left
+            out with a warning.
 
         Raises:
             FileNotFoundError: for a missing file.
