@@ -19,11 +19,9 @@ from keras_pose.geometry.boxes import (
     validate_boxes,
     xywh_to_xyxy,
     xyxy_to_center_scale,
-    xyxy_to_corners,
     xyxy_to_xywh,
 )
 from keras_pose.geometry.camera import Camera, image_coordinates
-from keras_pose.geometry.keypoints import flip_keypoints, flip_keypoints_about, inside_image
 from keras_pose.geometry.nms import box_nms, oks_nms, soft_oks_nms
 from keras_pose.geometry.oks import mean_similarity, oks
 
@@ -39,10 +37,7 @@ __all__ = [
     "compose_affine",
     "crop_affine",
     "flip_affine",
-    "flip_keypoints",
-    "flip_keypoints_about",
     "image_coordinates",
-    "inside_image",
     "invert_affine",
     "match_aspect",
     "mean_similarity",
@@ -54,6 +49,5 @@ __all__ = [
     "warp",
     "xywh_to_xyxy",
     "xyxy_to_center_scale",
-    "xyxy_to_corners",
     "xyxy_to_xywh",
 ]

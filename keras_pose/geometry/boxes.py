@@ -57,14 +57,6 @@ def clip_boxes(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     return np.clip(boxes, 0, np.array([width, height, width, height])).astype(boxes.dtype)
 
 
-def xyxy_to_corners(boxes: np.ndarray) -> np.ndarray:
-    """Corners `(..., 4, 2)` of `(..., 4)` xyxy boxes, as points that may be moved and turned.
-
-    In the order left-top, left-bottom, right-top, right-bottom.
-    """
-    return np.asarray(boxes)[..., [[0, 1], [0, 3], [2, 1], [2, 3]]]
-
-
 def points_to_xyxy(points: np.ndarray) -> np.ndarray:
     """The smallest upright boxes `(..., 4)` xyxy around points `(..., P, 2)`, such as corners."""
     points = np.asarray(points)

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from keras_pose import geometry
+from keras_pose.datasets.transforms.bottomup import perspective_affine
+from keras_pose.datasets.transforms.crop import Crops, flip
+from keras_pose.datasets.transforms.lifting import flip_pose, root_x
+from keras_pose.datasets.transforms.scene import clip_corners, corners_of, hide_outside
 
 pytestmark = pytest.mark.parity
 SIZE = (640, 480)
@@ -31,10 +35,10 @@ def boxes():
 
     yield "xyxy2xywh", lambda given: geometry.xyxy_to_xywh(given["xyxy"])
     yield "xywh2xyxy", of_xywh
-    yield "xyxy2corner", lambda given: geometry.xyxy_to_corners(given["xyxy"])
+    yield "xyxy2corner", lambda given: corners_of(given["xyxy"])
     yield "corner2xyxy", lambda given: geometry.points_to_xyxy(given["corner"])
     yield "clip_640x480", lambda given: geometry.clip_boxes(given["xyxy"], SIZE)
-    yield "clip_corner_640x480", lambda given: np.clip(given["corner"], 0, SIZE)
+    yield "clip_corner_640x480", lambda given: clip_corners(given["corner"], SIZE)
     for p in PADDINGS:
         for part in (0, 1):
             end = f"2cs_p{p}_{('center', 'scale')[part]}"
@@ -71,7 +75,7 @@ def boxes():
 
 
 def flip_boxes(boxes, size, direction):
-    corners = geometry.xyxy_to_corners(boxes)
+    corners = corners_of(boxes)
     return geometry.points_to_xyxy(
         geometry.apply_affine(geometry.flip_affine(size, direction), corners)
     )
@@ -80,39 +84,33 @@ def flip_boxes(boxes, size, direction):
 def keypoints():
     """What the stored keypoints and visibilities are."""
 
-    def flip(given, visible, direction):
-        return geometry.flip_keypoints(
-            given["keypoints"], given[visible], given["flip_indices"], SIZE, direction
-        )
+    def flipped(given, visible, direction):
+        count = len(given["keypoints"])
+        center = np.zeros((count, 2), np.float32)
+        sizes = np.tile(SIZE, (count, 1))
+        crops = Crops(given["keypoints"], given[visible], center, center, sizes)
+        return flip(crops, given["flip_indices"], direction)
 
-    def about(given, center, cut):
+    def about(given, axis_x, cut):
         poses, visible = given["keypoints_3d"][cut], given["visible_3d"][cut]
-        return geometry.flip_keypoints_about(poses, visible, given["flip_indices_h36m"], center)
+        axis_x = axis_x if isinstance(axis_x, float) else root_x(poses, axis_x)
+        return flip_pose(poses, visible, given["flip_indices_h36m"], axis_x)
+
+    def hidden(given, visible):
+        return hide_outside(given[visible], given["keypoints"], SIZE)
 
     for d in DIRECTIONS:
-        yield f"flip_{d}_keypoints", lambda given, d=d: flip(given, "visible", d)[0]
-        yield f"flip_{d}_visible", lambda given, d=d: flip(given, "visible", d)[1]
+        yield f"flip_{d}_keypoints", lambda given, d=d: flipped(given, "visible", d).keypoints
+        yield f"flip_{d}_visible", lambda given, d=d: flipped(given, "visible", d).visible
     yield (
         "flip_horizontal_weights_visible",
-        lambda given: flip(given, "visible_weights", "horizontal")[1],
+        lambda given: flipped(given, "visible_weights", "horizontal").visible,
     )
     yield "clip_keypoints", lambda given: given["keypoints"]  # clipping moves nothing
-    yield (
-        "clip_visible",
-        lambda given: given["visible"] * geometry.inside_image(given["keypoints"], SIZE),
-    )
-    yield (
-        "clip_visible_weights",
-        lambda given: np.stack(
-            [
-                given["visible_weights"][..., 0] * geometry.inside_image(given["keypoints"], SIZE),
-                given["visible_weights"][..., 1],
-            ],
-            -1,
-        ),
-    )
+    yield "clip_visible", lambda given: hidden(given, "visible")
+    yield "clip_visible_weights", lambda given: hidden(given, "visible_weights")
     one_pose = np.s_[0, :1]
-    for name, center, cut in (
+    for name, axis_x, cut in (
         ("static05", 0.5, np.s_[:]),
         ("static0", 0.0, np.s_[:]),
         ("root0", [0], one_pose),
@@ -121,7 +119,7 @@ def keypoints():
         for part, which in (("keypoints", 0), ("visible", 1)):
             yield (
                 f"flip_custom_{name}_{part}",
-                lambda given, center=center, cut=cut, which=which: about(given, center, cut)[which],
+                lambda given, axis_x=axis_x, cut=cut, which=which: about(given, axis_x, cut)[which],
             )
 
 
@@ -192,8 +190,6 @@ def udp_maps(rows):
 
 
 def perspective_maps(rows):
-    from keras_pose.datasets.transforms.bottomup import perspective_affine
-
     for center, translate, scale, rotation, shear in zip(
         *(rows[f"pers_{name}"] for name in ("center", "translate", "scale", "rot", "shear")),
         strict=True,

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from keras_pose import PoseResult, geometry
+from keras_pose.datasets.transforms.bottomup import perspective_affine
+from keras_pose.datasets.transforms.crop import Crops, flip
+from keras_pose.datasets.transforms.lifting import flip_pose, root_x
+from keras_pose.datasets.transforms.scene import clip_corners, corners_of, hide_outside
 from keras_pose.skeleton import Skeleton
 
 FILE = "structures/structures"
@@ -67,7 +71,7 @@ def same(boxes):
 def clip_border(given, args):
     boxes = given["bbox"]
     if boxes.ndim == 3:  # corners
-        return {"bbox": np.clip(boxes, 0, args["shape"])}
+        return {"bbox": clip_corners(boxes, args["shape"])}
     return {"bbox": geometry.clip_boxes(boxes, args["shape"])}
 
 
@@ -75,7 +79,7 @@ def flip_box(given, args):
     boxes, mirror = given["bbox"], geometry.flip_affine(args["image_size"], args["direction"])
     if args["bbox_format"] == "center":
         return {"bbox": geometry.apply_affine(mirror, boxes)}
-    corners = geometry.apply_affine(mirror, geometry.xyxy_to_corners(boxes))
+    corners = geometry.apply_affine(mirror, corners_of(boxes))
     return {"bbox": geometry.points_to_xyxy(corners)}
 
 
@@ -104,8 +108,6 @@ def udp_warp_matrix(given, args):
 
 
 def perspective_matrix(given, args):
-    from keras_pose.datasets.transforms.bottomup import perspective_affine
-
     rows = []
     for row, center in enumerate(np.broadcast_to(given["center"], given["translate"].shape)):
         size = 2 * center
@@ -121,31 +123,31 @@ def perspective_matrix(given, args):
 
 
 def flip_keypoints(given, args):
-    keypoints, visible = geometry.flip_keypoints(
-        given["keypoints"],
-        given["keypoints_visible"],
-        args["flip_indices"],
-        args["image_size"],
-        args["direction"],
-    )
-    return {"keypoints": keypoints, "keypoints_visible": visible}
+    """In 2D; a depth stays with its keypoint."""
+    points, visible = given["keypoints"], given["keypoints_visible"]
+    center = np.zeros((len(points), 2), np.float32)
+    sizes = np.tile(args["image_size"], (len(points), 1))
+    crops = Crops(points[..., :2], visible, center, center, sizes)
+    flipped = flip(crops, args["flip_indices"], args["direction"])
+    depth = points[..., 2:]
+    if args["direction"] != "diagonal":
+        depth = depth[:, args["flip_indices"]]
+    keypoints = np.concatenate([flipped.keypoints, depth], -1)
+    return {"keypoints": keypoints, "keypoints_visible": flipped.visible}
 
 
 def flip_keypoints_about(given, args):
-    center = args.get("center_x")
+    poses, axis_x = given["keypoints"], args.get("center_x")
     if args["center_mode"] == "root":
-        center = np.atleast_1d(args["center_index"]).tolist()
-    keypoints, visible = geometry.flip_keypoints_about(
-        given["keypoints"], given["keypoints_visible"], args["flip_indices"], center
-    )
+        axis_x = root_x(poses, args["center_index"])
+    keypoints, visible = flip_pose(poses, given["keypoints_visible"], args["flip_indices"], axis_x)
     return {"keypoints": keypoints, "keypoints_visible": visible}
 
 
 def clip_keypoints(given, args):
-    visible = given["keypoints_visible"].copy()
-    inside = geometry.inside_image(given["keypoints"], args["shape"])
-    (visible if visible.ndim == inside.ndim else visible[..., 0])[~inside] = 0
-    return {"keypoints": given["keypoints"], "keypoints_visible": visible}
+    points = given["keypoints"]
+    visible = hide_outside(given["keypoints_visible"], points[..., :2], args["shape"])
+    return {"keypoints": points, "keypoints_visible": visible}
 
 
 def put_back(maps, center, scale, height, width):
@@ -204,7 +206,7 @@ FUNCTIONS = {
     "bbox_xywh2cs": to_center_scale(geometry.xywh_to_xyxy),
     "bbox_cs2xyxy": from_center_scale(same),
     "bbox_cs2xywh": from_center_scale(geometry.xyxy_to_xywh),
-    "bbox_xyxy2corner": lambda given, args: {"bbox": geometry.xyxy_to_corners(given["bbox"])},
+    "bbox_xyxy2corner": lambda given, args: {"bbox": corners_of(given["bbox"])},
     "bbox_corner2xyxy": lambda given, args: {
         "bbox": geometry.points_to_xyxy(given["bbox"].reshape(*given["bbox"].shape[:-2], -1, 2))
         if given["bbox"].shape[-1] == 2
@@ -280,8 +282,8 @@ def test_every_fact_of_the_containers_is_accounted_for(golden):
 def test_any_number_of_poses_is_mirrored_about_its_root():
     poses = np.random.default_rng(0).uniform(0, 1, (4, 17, 2))
     visible, flips = np.ones((4, 17)), Skeleton.load("coco").flip_indices
-    together, _ = geometry.flip_keypoints_about(poses, visible, flips, [11, 12])
+    together, _ = flip_pose(poses, visible, flips, root_x(poses, [11, 12]))
     for pose, ours in zip(poses, together, strict=True):
-        alone, _ = geometry.flip_keypoints_about(pose, visible[0], flips, [11, 12])
+        alone, _ = flip_pose(pose, visible[0], flips, root_x(pose, [11, 12]))
         np.testing.assert_array_equal(ours, alone)
         np.testing.assert_allclose(ours[[11, 12], 0].mean(), pose[[11, 12], 0].mean())

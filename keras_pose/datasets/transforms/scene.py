@@ -16,6 +16,7 @@ from keras_pose.geometry import (
     compose_affine,
     flip_affine,
     invert_affine,
+    points_to_xyxy,
     warp,
 )
 
@@ -76,7 +77,7 @@ class Scene:
     @property
     def boxes(self) -> np.ndarray:
         """The upright boxes around the corners, float32 `(N, 4)` xyxy."""
-        return np.concatenate([self.corners.min(axis=1), self.corners.max(axis=1)], axis=-1)
+        return points_to_xyxy(self.corners)
 
     def image(self) -> np.ndarray:
         """The pixels, uint8 `(height, width, 3)` RGB; do not write into them."""
@@ -123,8 +124,8 @@ class SceneContext:
 
 
 def corners_of(boxes: np.ndarray) -> np.ndarray:
-    """Corners `(N, 4, 2)` of boxes `(N, 4)` xyxy, in the order of `Scene.corners`."""
-    return np.asarray(boxes)[:, [[0, 1], [0, 3], [2, 1], [2, 3]]]
+    """Corners `(..., 4, 2)` of boxes `(..., 4)` xyxy, in the order of `Scene.corners`."""
+    return np.asarray(boxes)[..., [[0, 1], [0, 3], [2, 1], [2, 3]]]
 
 
 def move(

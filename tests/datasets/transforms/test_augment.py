@@ -50,6 +50,11 @@ def assert_same_distribution(ours, theirs):
     assert low - reach < ours.min() and ours.max() < high + reach
 
 
+def case(name):
+    """Ids of the tests of a stored distribution, and its settings."""
+    return lambda setting: f"transforms/distributions/{name}/{setting}"
+
+
 FLIPS = {
     "default": RandomFlip(0.5),
     "prob1": RandomFlip(1.0),
@@ -58,7 +63,8 @@ FLIPS = {
 }
 
 
-@pytest.mark.parametrize("recipe", FLIPS)
+@pytest.mark.parity
+@pytest.mark.parametrize("recipe", FLIPS, ids=case("RandomFlip"))
 def test_flip_is_drawn_as_published(published, recipe):
     theirs = published["RandomFlip"]
     mirror = FLIPS[recipe](people(), COCO, DRAWS).mirror
@@ -87,7 +93,12 @@ def test_flip_checks_its_probabilities(arguments, message):
         RandomFlip(*arguments)
 
 
-@pytest.mark.parametrize("who", ["all_visible", "eight_visible", "lower_plus3", "upper_only"])
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "who",
+    ["all_visible", "eight_visible", "lower_plus3", "upper_only"],
+    ids=case("RandomHalfBody"),
+)
 def test_half_body_is_drawn_as_published(published, who):
     theirs = published["RandomHalfBody"]
     case = theirs["probabilities"][who]
@@ -109,14 +120,18 @@ def test_half_body_leaves_skeletons_without_halves_alone():
     assert RandomHalfBody(prob=1.0)(crops, mouse, Draws(0, 0, range(20))) is crops
 
 
-def test_jitter_is_drawn_as_published(published):
-    recipes = published["RandomBBoxTransform"]["recipes"]
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "stored", ["RandomBBoxTransform"], ids="transforms/distributions/{}".format
+)
+def test_jitter_is_drawn_as_published(published, stored):
+    recipes = published[stored]["recipes"]
     assert len(recipes) >= 3
     for theirs in recipes.values():
         jittered = RandomJitter(**theirs["args"])(people(), COCO, DRAWS)
         offsets, scales = (jittered.center - 50) / 80, jittered.scale[:, 0] / 80
         shifted, turned = (offsets != 0).any(axis=1), jittered.rotation != 0
-        draws = published["RandomBBoxTransform"]["draws"]
+        draws = published[stored]["draws"]
         if theirs["offset_x_when_shifted"] is None:
             assert not shifted.any()
         else:
@@ -129,8 +144,12 @@ def test_jitter_is_drawn_as_published(published):
         assert_same_distribution(scales, theirs["scale"])
 
 
-def test_truncated_normal_is_that_of_the_reference(published):
-    assert_same_distribution(DRAWS.truncated_normal("x"), published["truncated_normal_-1_1"])
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "stored", ["truncated_normal_-1_1"], ids="transforms/distributions/{}".format
+)
+def test_truncated_normal_is_that_of_the_reference(published, stored):
+    assert_same_distribution(DRAWS.truncated_normal("x"), published[stored])
 
 
 def test_steps_can_be_left_out():

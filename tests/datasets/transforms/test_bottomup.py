@@ -83,7 +83,9 @@ def assert_same_distribution(draws, reference):
 
 @pytest.mark.parity
 @pytest.mark.parametrize(
-    "recipe", ["default", "yoloxpose_stage1", "yoloxpose_stage2", "yoloxpose_strong"]
+    "recipe",
+    ["default", "yoloxpose_stage1", "yoloxpose_stage2", "yoloxpose_strong"],
+    ids="transforms/distributions/BottomupRandomAffine/{}".format,
 )
 def test_affine_draws_like_reference(recipe, golden):
     reference = distributions(golden, "BottomupRandomAffine")["recipes"][recipe]
@@ -108,6 +110,7 @@ def test_affine_draws_like_reference(recipe, golden):
         # The reference's first fraction is that of the height.
         ("relative_range", (0.6, 0.5), "relative_range"),
     ],
+    ids=[f"transforms/distributions/BottomupRandomCrop/{i}" for i in range(2)],
 )
 def test_crop_draws_like_reference(recipe, size, size_type, golden):
     reference = distributions(golden, "BottomupRandomCrop")["recipes"][recipe]

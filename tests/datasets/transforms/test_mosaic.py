@@ -63,17 +63,22 @@ def test_ignored_regions_go_into_mosaics_and_mixtures(scenes):
     assert not mixed.mask()[:10, 50:].any() and mixed.mask()[10:].all()
 
 
-def test_a_mosaic_is_drawn_like_the_reference(golden, scenes):
+@pytest.mark.parity
+@pytest.mark.parametrize("stored", ["Mosaic"], ids="transforms/distributions/{}".format)
+def test_a_mosaic_is_drawn_like_the_reference(golden, scenes, stored):
     scene, rng = plain(scenes, 1), np.random.default_rng(0)
     context = SceneContext((64, 64), lambda rng: scene)
     made = [Mosaic(prob=0.5)(scene, rng, context).size for _ in range(400)]
     assert abs(np.mean([size == (128, 128) for size in made]) - 0.5) < 0.1
     reference = json.loads((golden / "transforms/distributions.json").read_text("utf-8"))
-    assert reference["Mosaic"]["prob"] == Mosaic().prob
-    assert reference["Mosaic"]["center_factor"]["quantiles"]["1"] < Mosaic().center_range[1]
+    reference = reference[stored]
+    assert reference["prob"] == Mosaic().prob
+    assert reference["center_factor"]["quantiles"]["1"] < Mosaic().center_range[1]
 
 
-def test_a_mixture_may_show_any_part_of_the_other(scenes):
+@pytest.mark.parity
+@pytest.mark.parametrize("stored", ["YOLOXMixUp"], ids="transforms/distributions/{}".format)
+def test_a_mixture_may_show_any_part_of_the_other(scenes, stored):
     first, other = plain(scenes, 10), plain(scenes, 20)
     context = SceneContext((120, 80), lambda rng: other)
     step = MixUp(ratio_range=(2.0, 2.0), flip_prob=0.0)

@@ -65,9 +65,12 @@ def test_choice_equals_reference(case, resolve, scenes):
 
 
 @pytest.mark.parity
-def test_choices_are_equally_likely(golden):
+@pytest.mark.parametrize(
+    "stored", ["BottomupRandomChoiceResize"], ids="transforms/distributions/{}".format
+)
+def test_choices_are_equally_likely(golden, stored):
     reference = json.loads((golden / "transforms/distributions.json").read_text("utf-8"))
-    counts = reference["BottomupRandomChoiceResize"]["index_counts"]
+    counts = reference[stored]["index_counts"]
     rng = np.random.default_rng(0)
     ours = np.bincount([rng.integers(len(counts)) for _ in range(20000)])
     for index, count in counts.items():
