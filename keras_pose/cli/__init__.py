@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import version
 
 from keras_pose.cli import (
+    check,
     convert,
     export,
     import_dataset,
@@ -22,7 +23,10 @@ from keras_pose.cli import (
     verify,
 )
 
-_COMMANDS = (predict, presets, info, export, verify, convert, mirror, import_dataset, prepare)
+_COMMANDS = (
+    *(predict, presets, info, export, verify, convert, mirror),
+    *(check, import_dataset, prepare),
+)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,68 @@
+"""How alike poses are, wherever they stand, however large and turned they are: arrays only.
+
+Poses are complex numbers x + iy, so that size and rotation are one factor, and a mirrored pose is
+the conjugate. Comparing all poses of two sets is then a handful of matrix products.
+"""
+
+import numpy as np
+
+
+def as_complex(keypoints: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Keypoints `(N, K, 2)` as complex `(N, K)`, centred, of unit spread; 0 where not visible."""
+    points = np.where(visible, keypoints[..., 0] + 1j * keypoints[..., 1], 0)
+    count = np.maximum(visible.sum(axis=1, keepdims=True), 1)
+    points = np.where(visible, points - points.sum(axis=1, keepdims=True) / count, 0)
+    spread = np.sqrt((np.abs(points) ** 2).sum(axis=1, keepdims=True) / count)
+    return points / np.where(spread > 0, spread, 1)
+
+
+def shape_distances(
+    poses: np.ndarray, seen: np.ndarray, others: np.ndarray, others_seen: np.ndarray, least: int
+) -> np.ndarray:
+    """What is left between two poses once one was moved, turned and resized to fit the other best.
+
+    Only keypoints that both show count. This is the Procrustes distance: 0 for the same shape, 1
+    for shapes that have nothing in common.
+
+    Args:
+        poses: complex `(N, K)`, 0 where not seen; `seen` bool `(N, K)`.
+        others: complex `(M, K)`; `others_seen` bool `(M, K)`.
+        least: int, fewest common keypoints; below it the distance is infinite.
+
+    Returns:
+        `(N, M)`.
+    """
+    a, b = seen.astype(float), others_seen.astype(float)
+    count = a @ b.T
+    some = np.maximum(count, 1)
+    sum_a, sum_b = poses @ b.T, a @ others.T
+    cross = poses.conj() @ others.T - sum_a.conj() * sum_b / some
+    spread_a = (np.abs(poses) ** 2) @ b.T - np.abs(sum_a) ** 2 / some
+    spread_b = a @ (np.abs(others) ** 2).T - np.abs(sum_b) ** 2 / some
+    product = spread_a * spread_b
+    alike = np.abs(cross) ** 2 / np.where(product > 1e-12, product, np.inf)
+    return np.where(count >= least, np.sqrt(np.clip(1 - alike, 0, 1)), np.inf)
+
+
+def fitted(pose: np.ndarray, seen: np.ndarray, other: np.ndarray, other_seen: np.ndarray):
+    """Poses moved, turned and resized onto others, by the keypoints that both show.
+
+    Args:
+        pose, other: complex `(N, K)`; `seen`, `other_seen`: bool `(N, K)`.
+
+    Returns:
+        Complex `(N, K)`; what is not in `seen` means nothing.
+    """
+    both = seen & other_seen
+    count = np.maximum(both.sum(axis=1, keepdims=True), 1)
+    centre = np.where(both, pose, 0).sum(axis=1, keepdims=True) / count
+    other_centre = np.where(both, other, 0).sum(axis=1, keepdims=True) / count
+    a, b = np.where(both, pose - centre, 0), np.where(both, other - other_centre, 0)
+    power = (np.abs(a) ** 2).sum(axis=1, keepdims=True)
+    factor = (a.conj() * b).sum(axis=1, keepdims=True) / np.where(power > 0, power, 1)
+    return (pose - centre) * factor + other_centre
+
+
+def enough(num_keypoints: int) -> int:
+    """How many common keypoints make two poses comparable: half of them, 4 to 12."""
+    return int(np.clip(-(-num_keypoints // 2), 4, 12))

@@ -1,0 +1,259 @@
+"""Checks of left and right: in the skeleton, and in the poses against it."""
+
+import numpy as np
+
+from keras_pose.datasets.doctor.contents import Contents, Found
+from keras_pose.datasets.doctor.pairing import MOST_POSES, mirror_fit, suggested_pairing
+from keras_pose.datasets.doctor.shapes import as_complex, enough, shape_distances
+from keras_pose.sides import mirror_names
+from keras_pose.skeleton import Skeleton
+
+# Poses that are compared with every pose; more make the comparison slower, not better.
+_REFERENCES = 1500
+# How much nearer a pose must come to others once sides are exchanged. Measured on coco_people,
+# lspet_people, dlc_openfield, fly32 and face68: at most 2.4 % of correct objects pass.
+SWAP_RATIO = 1.5
+# Suspicious objects are a note while there are no more than in correct data (and a margin), and
+# none of them is as far off as only wrong labels were (correct ones: at most 2.4).
+_USUAL_SHARE, _USUAL_COUNT, _CERTAIN_RATIO = 0.03, 2, 4.0
+
+
+def asymmetric_pairs(contents: Contents) -> Found | None:
+    if not contents.asymmetric:
+        return None
+    name, partner = contents.asymmetric[0]
+    return Found(
+        len(contents.asymmetric),
+        f"{len(contents.asymmetric)} keypoints of the skeleton swap with one that does not swap "
+        "with them.",
+        {"detail": f"{name} swaps with {partner}, but {partner} not with {name}"},
+    )
+
+
+def pairs_against_names(contents: Contents) -> Found | None:
+    """Pairs of the skeleton that are not those of the names (left_x, right_x)."""
+    skeleton = contents.skeleton
+    if skeleton is None:
+        return None
+    guessed = {name: other for pair in _guessed(skeleton) for name, other in (pair, pair[::-1])}
+    bad = []
+    for index, flip in enumerate(skeleton.flip_indices.tolist()):
+        name, partner = skeleton.keypoints[index], skeleton.keypoints[flip]
+        # Of a keypoint with a side the partner is known; one without may swap as the user likes.
+        if guessed.get(name, partner) != partner:
+            kept = "keeps its place" if flip == index else f"swaps with {partner}"
+            bad.append(f"{name} {kept}, not with {guessed[name]}")
+    if not bad:
+        return None
+    message = f"{len(bad)} keypoints do not swap with the one that their names suggest."
+    return Found(len(bad), message, {"detail": bad[0]})
+
+
+def sides_without_partner(contents: Contents) -> Found | None:
+    """left_x without right_x."""
+    skeleton = contents.skeleton
+    if skeleton is None:
+        return None
+    bad = [
+        name
+        for index, name in enumerate(skeleton.keypoints)
+        if skeleton.flip_indices[index] == index
+        and ("left" in name.lower() or "right" in name.lower())
+        and all(other not in skeleton.keypoints for _, other in mirror_names(name))
+    ]
+    if not bad:
+        return None
+    message = f"{len(bad)} keypoints name a side, and there is none of the other side."
+    return Found(len(bad), message, {"detail": bad[0]})
+
+
+def one_sided_links(contents: Contents) -> Found | None:
+    skeleton = contents.skeleton
+    if skeleton is None:
+        return None
+    flip = skeleton.flip_indices
+    links = {frozenset(link) for link in skeleton.links.tolist()}
+    bad = [link for link in skeleton.links.tolist() if frozenset(flip[link].tolist()) not in links]
+    if not bad:
+        return None
+    a, b = (skeleton.keypoints[end] for end in bad[0])
+    message = f"{len(bad)} links of the skeleton have no counterpart on the other side."
+    return Found(len(bad), message, {"detail": f"{a} - {b}"})
+
+
+def sigmas_missing(contents: Contents) -> Found | None:
+    if contents.skeleton is None or contents.skeleton.sigmas is not None:
+        return None
+    return Found(
+        1,
+        f"Skeleton {contents.skeleton.name!r} has no sigmas, so there is no COCO AP: evaluation "
+        "gives PCK and pixel errors instead.",
+    )
+
+
+def pairs_against_data(contents: Contents) -> Found | None:
+    """Pairs under which mirrored poses do not look like the data's own, while others do.
+
+    Mirrored poses, their pairs exchanged, are fitted to the most similar real ones. The pairing
+    found by `pairing.suggested_pairing` is reported if it brings them nearer by at least 5 % and 4
+    standard errors, and near enough to be believed (see `mirror_unlike`).
+    """
+    found = _mirrored(contents)
+    if found is None:
+        return None
+    declared, best, unlike = found
+    skeleton = contents.skeleton
+    if unlike or np.array_equal(declared.flip, best.flip) or not best.surely_better(declared):
+        return None
+    names = skeleton.keypoints
+    changed = np.flatnonzero(best.flip != declared.flip)
+    words = [_partner(names, best.flip, k) for k in changed]
+    now = _partner(names, declared.flip, changed[0])
+    return Found(
+        len(changed),
+        f"The poses contradict the swap pairs of {len(changed)} keypoints: mirrored poses come "
+        f"within {best.distance:.3f} of real ones under other pairs, {declared.distance:.3f} under "
+        f"the skeleton's (0 the same shape, 1 nothing in common). The data suggest: "
+        f"{', '.join(dict.fromkeys(words))}.",
+        {"detail": f"now {now}"},
+    )
+
+
+def mirror_unlike(contents: Contents) -> Found | None:
+    """No pairing makes mirrored poses look like the data's: twice as far as they from each other.
+
+    So it is with two views in one frame, and with animals that are fixed.
+    """
+    found = _mirrored(contents)
+    if found is None or not found[2]:
+        return None
+    return Found(
+        1,
+        "Mirrored poses look unlike the data's own whichever keypoints swap (nearest at a distance "
+        f"of {found[1].distance:.2f}): mirrored pictures would be of another kind.",
+    )
+
+
+def swapped_sides(contents: Contents) -> Found | None:
+    """Objects that look much more like the others once left and right are exchanged.
+
+    Every pose, and the pose with one pair or with all pairs exchanged, is compared with all other
+    poses of the data set by shape (Procrustes distance of the common keypoints, mean of the 3
+    nearest). An object is suspicious if an exchange brings it nearer by the factor SWAP_RATIO.
+    """
+    chosen = _comparable(contents)
+    if chosen is None or not (_flip(contents) != np.arange(contents.num_keypoints)).any():
+        return None
+    rows, poses, seen = chosen
+    flip, count = _flip(contents), contents.num_keypoints
+    pairs = [(i, j) for i, j in enumerate(flip.tolist()) if i < j]
+    references = np.sort(np.random.default_rng(0).permutation(len(rows))[:_REFERENCES])
+    as_is = _nearest(poses, seen, poses[references], seen[references], references)
+    best, which = np.full(len(rows), np.inf), np.zeros(len(rows), int)
+    for number, group in enumerate([*([pair] for pair in pairs), pairs]):
+        order = np.arange(count)
+        for i, j in group:
+            order[[i, j]] = j, i
+        distance = _nearest(
+            poses[:, order], seen[:, order], poses[references], seen[references], references
+        )
+        changed = seen[:, np.unique(group)].any(axis=1)
+        nearer = changed & (distance < best)
+        best[nearer], which[nearer] = distance[nearer], number
+    with np.errstate(invalid="ignore"):
+        ratio = np.where(np.isfinite(as_is) & np.isfinite(best), as_is / np.maximum(best, 1e-9), 0)
+    # Below a hundredth of its spread a pose has no side to speak of.
+    ratio[as_is <= 0.01] = 0
+    suspicious = np.flatnonzero(ratio > SWAP_RATIO)
+    suspicious = suspicious[np.argsort(-ratio[suspicious])]
+    share = len(suspicious) / len(rows)
+    unusual = share > _USUAL_SHARE and len(suspicious) > _USUAL_COUNT
+    unusual = unusual or ratio.max(initial=0) > _CERTAIN_RATIO
+
+    def detail(row: int) -> str:
+        at = int(np.flatnonzero(rows == row)[0])
+        what = "all sides"
+        if which[at] < len(pairs):
+            i, j = pairs[which[at]]
+            what = f"{contents.keypoint_name(i)} and {contents.keypoint_name(j)}"
+        return f"{what} exchanged, its shape is {ratio[at]:.1f} times nearer to others"
+
+    return contents.in_objects(
+        rows[suspicious],
+        f"{len(suspicious)} of {len(rows)} comparable objects ({share:.1%}) look as if left and "
+        "right were exchanged in them"
+        + ("." if unusual else ", no more than unusual poses would account for."),
+        detail,
+        None if unusual else "note",
+    )
+
+
+def _guessed(skeleton: Skeleton) -> list[tuple[str, str]]:
+    return Skeleton.guess_swaps(skeleton.keypoints)
+
+
+def _partner(names, flip: np.ndarray, keypoint: int) -> str:
+    if flip[keypoint] == keypoint:
+        return f"{names[keypoint]} alone"
+    return " - ".join(names[end] for end in sorted((keypoint, int(flip[keypoint]))))
+
+
+def _flip(contents: Contents) -> np.ndarray:
+    count = contents.num_keypoints
+    return contents.skeleton.flip_indices if contents.skeleton else np.arange(count)
+
+
+def _comparable(contents: Contents):
+    """Rows, poses and seen keypoints of the objects that shapes can be read from."""
+    objects = contents.objects
+    least = enough(contents.num_keypoints)
+    if contents.skeleton is None or contents.num_keypoints < least:
+        return None
+    rows = np.flatnonzero((objects.seen.sum(axis=1) >= least) & ~objects.crowd)
+    if len(rows) < 10:
+        return None
+    seen = objects.seen[rows]
+    return rows, as_complex(objects.points[rows], seen), seen
+
+
+def _nearest(poses, seen, others, others_seen, own: np.ndarray) -> np.ndarray:
+    """Mean distance to the 3 nearest of the others, without itself."""
+    result = np.empty(len(poses))
+    least = enough(poses.shape[1])
+    for start in range(0, len(poses), 1000):
+        part = slice(start, start + 1000)
+        distances = shape_distances(poses[part], seen[part], others, others_seen, least)
+        inside = (own >= start) & (own < start + len(distances))
+        distances[own[inside] - start, np.flatnonzero(inside)] = np.inf
+        result[part] = np.partition(distances, 2, axis=1)[:, :3].mean(axis=1)
+    return result
+
+
+def _mirrored(contents: Contents):
+    """Fit of the skeleton's pairing, the best one, and whether even that is no mirror image."""
+    if not hasattr(contents, "_mirror"):
+        contents._mirror = _compare_mirrored(contents)
+    return contents._mirror
+
+
+def _compare_mirrored(contents: Contents):
+    chosen = _comparable(contents)
+    if chosen is None:
+        return None
+    _, poses, seen = chosen
+    some = np.random.default_rng(0).permutation(len(poses))[:MOST_POSES]
+    poses, seen = poses[some], seen[some]
+    declared = mirror_fit(poses, seen, _flip(contents))
+    if declared is None:
+        return None
+    named = np.arange(contents.num_keypoints)
+    for pair in _guessed(contents.skeleton):
+        i, j = (contents.skeleton.index(name) for name in pair)
+        named[[i, j]] = j, i
+    starts = [declared.flip, named, np.arange(contents.num_keypoints)]
+    best = suggested_pairing(poses, seen, starts)
+    own = shape_distances(poses, seen, poses, seen, enough(contents.num_keypoints))
+    np.fill_diagonal(own, np.inf)
+    nearest = own.min(axis=1)
+    typical = nearest[np.isfinite(nearest)].mean()
+    return declared, best, best.distance > max(2 * typical, 0.1)
