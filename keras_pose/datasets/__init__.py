@@ -15,6 +15,7 @@ from keras_pose.datasets.shards import (
     prepare_shards,
     prepared_dataset,
 )
+from keras_pose.datasets.synthetic import walking_sequences
 from keras_pose.datasets.topdown_crops import TopdownCrops
 from keras_pose.datasets.transforms import (
     Blur,
@@ -78,5 +79,6 @@ __all__ = [
     "prepared_dataset",
     "sliding_windows",
     "topdown_dataset",
+    "walking_sequences",
     "write_coco",
 ]
