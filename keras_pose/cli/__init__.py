@@ -13,6 +13,7 @@ from importlib.metadata import version
 from keras_pose.cli import (
     check,
     convert,
+    datasets,
     export,
     import_dataset,
     info,
@@ -25,7 +26,7 @@ from keras_pose.cli import (
 
 _COMMANDS = (
     *(predict, presets, info, export, verify, convert, mirror),
-    *(check, import_dataset, prepare),
+    *(datasets, check, import_dataset, prepare),
 )
 
 
