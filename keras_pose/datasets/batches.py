@@ -1,8 +1,10 @@
 """A tf.data.Dataset of batches that NumPy functions make, and errors that stay readable in it."""
 
+import atexit
 import itertools
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ import numpy as np
 def stream_batches(
     order: Callable[[int], np.ndarray],
     make: Callable[[int, np.ndarray], tuple[np.ndarray, dict[str, np.ndarray]]],
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     label_shapes: dict[str, tuple[tuple, Any]],
     batch_size: int,
     *,
@@ -22,6 +24,7 @@ def stream_batches(
     first_epoch: int = 0,
     repeat: bool = False,
     workers: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
 ):
     """Batches of rows that a function orders and another one makes into arrays.
 
@@ -32,13 +35,14 @@ def stream_batches(
         order: function from an epoch to its rows, ints `(M,)`, as many in every epoch.
         make: function from an epoch and rows `(B,)` to images, uint8 `(B, height, width, 3)`, and a
             dict of labels.
-        image_size: (width, height).
+        image_size: (width, height); None with `input_shape`.
         label_shapes: shape (None for the batch) and dtype of every label.
         batch_size: int.
         drop_remainder: bool, leave out a last batch that is not full. None: if there is a full one.
         first_epoch: int, epoch of the first pass.
         repeat: bool, go on without end.
         workers: int, batches that are made at a time. Default: the CPUs that this process may use.
+        input_shape: of inputs that are no images but float32 arrays, without the batch.
 
     Returns:
         A `tf.data.Dataset` of known cardinality and static shapes.
@@ -48,7 +52,8 @@ def stream_batches(
     if drop_remainder is None:
         drop_remainder = total >= batch_size
     epochs = itertools.count(first_epoch)
-    width, height = image_size
+    input_type = tf.float32 if input_shape else tf.uint8
+    input_shape = input_shape or (image_size[1], image_size[0], 3)
 
     @remembers_errors
     def start_epoch():
@@ -70,10 +75,10 @@ def stream_batches(
         return rows.map(lambda batch: (tf.ensure_shape(epoch, []), batch))
 
     def make_batch(epoch, rows):
-        types = [tf.uint8, *(tf.as_dtype(dtype) for _, dtype in label_shapes.values())]
+        types = [input_type, *(tf.as_dtype(dtype) for _, dtype in label_shapes.values())]
         images, *labels = tf.numpy_function(make_arrays, [epoch, rows], types)
         size = rows.shape[0]
-        return tf.ensure_shape(images, [size, height, width, 3]), {
+        return tf.ensure_shape(images, [size, *input_shape]), {
             key: tf.ensure_shape(label, [size, *shape[1:]])
             for (key, (shape, _)), label in zip(label_shapes.items(), labels, strict=True)
         }
@@ -98,21 +103,43 @@ def count_batches(rows: int, batch_size: int, drop_remainder: bool) -> int:
 
 # What functions inside tf.data raised last; it reports them in words of its own.
 _errors: deque[Exception] = deque(maxlen=16)
-_errors_lock = threading.Lock()
+_state = threading.Condition()
+_calls = {"running": 0, "ever": False, "over": False}
 
 
 def remembers_errors(function: Callable) -> Callable:
-    """The function; what it raises inside tf.data is found again by `plain_errors`."""
+    """The function for tf.data; what it raises there is found again by `plain_errors`.
+
+    It is no longer called when Python ends: TensorFlow's threads do not know and would abort.
+    """
 
     def remembering(*arguments):
+        with _state:
+            if _calls["over"]:
+                raise RuntimeError("Python ends, there are no more batches")
+            _calls["running"] += 1
+            _calls["ever"] = True
         try:
             return function(*arguments)
         except Exception as error:
-            with _errors_lock:
+            with _state:
                 _errors.append(error)
             raise
+        finally:
+            with _state:
+                _calls["running"] -= 1
+                _state.notify_all()
 
     return remembering
+
+
+@atexit.register
+def _end_calls(patience: float = 10.0) -> None:
+    with _state:
+        _calls["over"] = True
+        idle = _state.wait_for(lambda: not _calls["running"], patience)
+    if idle and _calls["ever"]:
+        time.sleep(0.1)  # calls that are on their way are refused, which takes no time
 
 
 @contextmanager
@@ -131,7 +158,7 @@ def _cause(wrapped: Exception) -> Exception | None:
     if not type(wrapped).__module__.startswith("tensorflow."):
         return None
     message = str(wrapped)
-    with _errors_lock:
+    with _state:
         for error in _errors:  # the first one; others followed while it went its way
             if f"{type(error).__name__}: {error}" in message:
                 _errors.clear()
