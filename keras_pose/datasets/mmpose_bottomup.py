@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from keras_pose.datasets.mmpose_pixels import PIXEL_TYPES, pixel_changes, renamed
 from keras_pose.datasets.transforms.bottomup import (
     BottomupAugment,
     FilterObjects,
@@ -11,7 +12,6 @@ from keras_pose.datasets.transforms.bottomup import (
     RandomSceneFlip,
 )
 from keras_pose.datasets.transforms.mosaic import MixUp, Mosaic
-from keras_pose.datasets.transforms.pixels_color import PhotometricDistortion, RandomHSV
 from keras_pose.datasets.transforms.scene_resize import RandomChoiceResize
 
 # Steps whose settings belong to the data set, the codec or `bottomup_dataset`.
@@ -53,7 +53,6 @@ def _choice(settings: dict) -> RandomChoiceResize:
     return RandomChoiceResize(**{**settings, "smooth": settings.get("smooth", "cv2") == "pillow"})
 
 
-_HSV = {"hue_delta": "hue", "saturation_delta": "saturation", "value_delta": "value"}
 # Type -> what makes it, its settings by their names in the config (None: without effect here).
 STEPS: dict[str, tuple[Callable, dict[str, str | None]]] = {
     "BottomupRandomAffine": (
@@ -97,16 +96,6 @@ STEPS: dict[str, tuple[Callable, dict[str, str | None]]] = {
         | {"pre_transform": None},
     ),
 }
-# The same for changes of pixels.
-PIXELS: dict[str, tuple[Callable, dict[str, str]]] = {
-    "PhotometricDistortion": (
-        PhotometricDistortion,
-        {"brightness_delta": "brightness", "contrast_range": "contrast"}
-        | {"saturation_range": "saturation", "hue_delta": "hue"},
-    ),
-    "YOLOXHSVRandomAug": (RandomHSV, _HSV),
-    "mmdet.YOLOXHSVRandomAug": (RandomHSV, _HSV),
-}
 
 
 def bottomup_augmentation_from_mmpose(pipeline: Sequence[Mapping[str, Any]]) -> BottomupAugment:
@@ -136,14 +125,13 @@ def bottomup_augmentation_from_mmpose(pipeline: Sequence[Mapping[str, Any]]) -> 
             continue
         if kind in STEPS:
             make, names = STEPS[kind]
-            steps.append(make(_settings(kind, names, step)))
-        elif kind in PIXELS:
-            make, names = PIXELS[kind]
-            pixels.append(make(**_settings(kind, names, step)))
+            steps.append(make(renamed(kind, names, step)))
+        elif kind in PIXEL_TYPES:
+            pixels.extend(pixel_changes(step))
         else:
             raise ValueError(
                 f"{kind} has no counterpart in bottom-up training here; known are "
-                f"{', '.join(sorted([*STEPS, *PIXELS, *NOT_RANDOM]))}"
+                f"{', '.join(sorted([*STEPS, *PIXEL_TYPES, *NOT_RANDOM]))}"
             )
     return BottomupAugment(tuple(steps), tuple(pixels))
 
@@ -151,18 +139,3 @@ def bottomup_augmentation_from_mmpose(pipeline: Sequence[Mapping[str, Any]]) -> 
 def is_bottomup(pipeline: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a pipeline of MMPose is for whole images."""
     return any(str(step.get("type")) in {*STEPS} - {"RandomFlip"} for step in pipeline)
-
-
-def _settings(kind: str, names: Mapping[str, str | None], step: Mapping[str, Any]) -> dict:
-    """A step's settings under our names."""
-    settings = {key: value for key, value in step.items() if key != "type"}
-    if unknown := sorted(set(settings) - set(names)):
-        raise ValueError(
-            f"{kind} has a setting {unknown[0]!r} that is not known here; known are "
-            f"{', '.join(sorted(names))}"
-        )
-    return {names[key]: _tuples(value) for key, value in settings.items() if names[key]}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

@@ -103,6 +103,8 @@ class Layer:
         """
         import cv2
 
+        if not self.sheet.size:  # all of it lies outside of the canvas
+            return
         points = (polygons - self.origin + 0.5) * self.finer - 0.5
         points = np.rint(points * (1 << _SHIFT)).astype(np.int32)
         values = np.empty((len(points), 4))

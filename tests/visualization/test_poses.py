@@ -143,6 +143,11 @@ def test_points_outside_do_no_harm(point):
     assert tuple(drawn[170, 170]) == RIGHT
 
 
+def test_a_pose_outside_of_the_picture_is_not_drawn():
+    drawn = draw_poses(black(), POINTS + 1000, SURE, TRIPOD, boxes=[[1000, 1000, 1100, 1100]])
+    assert not drawn.any()
+
+
 def test_scores_may_be_missing():
     drawn = draw_poses(black(), POINTS, None, TRIPOD)
     np.testing.assert_array_equal(drawn, draw_poses(black(), POINTS, SURE, TRIPOD))
