@@ -179,8 +179,8 @@ def check_bottomup(name, items, arguments):
 
 
 @pytest.mark.parity
-def test_head_sizes_of_mpii_equal_the_reference(golden):
-    """Case datasets/combined/mpii_head_size."""
+@pytest.mark.parametrize("case", ["datasets/combined/mpii_head_size"])
+def test_head_sizes_of_mpii_equal_the_reference(case, golden):
     pytest.importorskip("scipy")
     facts = json.loads((DATASETS / "combined.json").read_text())["mpii_head_size"]
     raw = DATASETS / "raw" / "mpii"
