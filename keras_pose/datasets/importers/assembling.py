@@ -133,7 +133,8 @@ class Assembly:
         """Files of the images, by position; sizes are set, frames are written."""
         filed = [i for i, image in enumerate(entries) if image.frame is None]
         roots = [images] if images else self.labels.roots
-        paths = find_images([entries[i].path for i in filed], roots)
+        above = () if images else self.labels.above
+        paths = find_images([entries[i].path for i in filed], roots, above)
         if filed and not any(paths):
             raise FileNotFoundError(
                 f"none of the {len(filed)} images of {self.report.source} was found, for example "
@@ -163,7 +164,7 @@ class Assembly:
         """The first of the likely folders that holds all images, so that it is the same for every
         split; else the deepest that does."""
         paths = list(paths)
-        for folder in (frames, *self.labels.roots):
+        for folder in (frames, *self.labels.roots, *self.labels.above):
             if folder is not None and all(path.is_relative_to(folder) for path in paths):
                 return folder
         return common_folder(paths)

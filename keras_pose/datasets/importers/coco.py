@@ -39,16 +39,17 @@ def read(path: Path) -> Labels:
     Entries of categories without keypoints are left out and counted.
     """
     files = _files(path) if path.is_dir() else [path]
-    folders = [path.resolve(), path.resolve().parent, path.resolve().parent.parent]
-    folders = folders if path.is_dir() else folders[1:]
+    folders = [path.resolve() if path.is_dir() else path.resolve().parent]
+    if folders[0].name == "annotations":  # the images lie beside it
+        folders.append(folders[0].parent)
     labels = Labels(roots=[])
-    for root in folders[:2]:
+    for root in folders:
         labels.roots += [root, root / "images"]
     for file in files:
         words = file.stem.lower().replace("-", "_").split("_")
         split = next((s for s in _SPLITS if any(word.startswith(s) for word in words)), None)
         _File(file, labels, split)
-        labels.roots += [root / "images" / split for root in folders[:2] if split]
+        labels.roots += [root / "images" / split for root in folders if split]
     return labels
 
 

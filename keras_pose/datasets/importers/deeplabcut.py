@@ -80,9 +80,9 @@ def read(path: Path) -> Labels:
         tables = sorted(path.glob("CollectedData*.csv"))
     else:
         tables = [path]
-    parents = list(dict.fromkeys(parent for t in tables for parent in t.resolve().parents[:4]))
-    roots = [path.resolve().parent, *parents] if config else parents
-    reader = _Reader(Labels(roots=roots), config)
+    parents = tables[0].resolve().parents
+    labels = Labels(roots=[path.resolve().parent] if config else [parents[0]], above=parents[1:4])
+    reader = _Reader(labels, config)
     for table in tables:
         reader.add(table)
     return reader.labels

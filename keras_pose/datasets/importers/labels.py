@@ -95,11 +95,14 @@ class Labels:
         kinds: list of Kind.
         images: list of LabelledImage.
         roots: folders that image paths may be relative to, the likeliest first.
+        above: folders above, in which only a whole path of several parts counts: one like
+            `labeled-data/clip/a.png` does not turn up there by chance, `a.png` may.
         skipped: what the reader left out.
         notes: sentences about decisions that the reader took.
     """
 
     roots: list[Path]
+    above: Sequence[Path] = ()
     kinds: list[Kind] = field(default_factory=list)
     images: list[LabelledImage] = field(default_factory=list)
     skipped: Skipped = field(default_factory=Skipped)

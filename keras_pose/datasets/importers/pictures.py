@@ -18,7 +18,9 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 
-def find_images(paths: Sequence[str], roots: Sequence[Path]) -> list[Path | None]:
+def find_images(
+    paths: Sequence[str], roots: Sequence[Path], above: Sequence[Path] = ()
+) -> list[Path | None]:
     """The files that a label file means by its paths.
 
     Labels travel without their images and images get moved and converted, so the paths are read in
@@ -30,13 +32,14 @@ def find_images(paths: Sequence[str], roots: Sequence[Path]) -> list[Path | None
     Args:
         paths: as in the label file, with either kind of slash.
         roots: folders, the likeliest first.
+        above: folders in which only whole paths of several parts count.
 
     Returns:
         A file or None for every path.
     """
     split = [tuple(part for part in re.split(r"[\\/]+", p) if part not in ("", ".")) for p in paths]
     best: list[Path | None] = [None] * len(paths)
-    for lookup in _lookups(paths, split, [root for root in roots if root.is_dir()]):
+    for lookup in _lookups(paths, split, [root for root in roots if root.is_dir()], above):
         found = [lookup(i) for i in range(len(paths))]
         uses = Counter(found)
         found = [path if uses[path] == 1 else None for path in found]
@@ -48,7 +51,10 @@ def find_images(paths: Sequence[str], roots: Sequence[Path]) -> list[Path | None
 
 
 def _lookups(
-    paths: Sequence[str], split: Sequence[tuple[str, ...]], roots: Sequence[Path]
+    paths: Sequence[str],
+    split: Sequence[tuple[str, ...]],
+    roots: Sequence[Path],
+    above: Sequence[Path],
 ) -> Iterator[Callable[[int], Path | None]]:
     """Ways of reading paths, each a function from a position in `paths` to a file."""
     existing: dict[Path, dict[str, list[Path]]] = {}
@@ -61,7 +67,14 @@ def _lookups(
 
     yield lambda i: Path(paths[i]) if os.path.isabs(paths[i]) and _is_file(paths[i]) else None
     depth = max(map(len, split), default=0)
-    for start in range(depth):
+    for root in (*roots, *above):
+        least = 1 if root in roots else 2
+        yield (
+            lambda i, root=root, least=least: (
+                _below(root, split[i]) if len(split[i]) >= least else None
+            )
+        )
+    for start in range(1, depth):
         for root in roots:
             yield lambda i, start=start, root=root: _below(root, split[i][start:])
     for spelling in (lambda name: name, _stem, _original, lambda name: _stem(_original(name))):

@@ -124,7 +124,10 @@ class _Reader:
 def _picture(video, index: int) -> np.ndarray:
     """A frame of a video."""
     try:
-        return np.asarray(video[index], np.uint8)
+        frame = np.asarray(video[index], np.uint8)
+        if frame.ndim != 3 or frame.shape[2] not in (1, 3) or not frame.size:
+            raise ValueError(f"it has the shape {frame.shape}")
+        return frame
     except Exception as error:  # of whichever library reads this kind of video
         raise ValueError(f"frame {index} of {video.filename} cannot be read: {error}") from None
 

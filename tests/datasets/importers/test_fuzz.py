@@ -34,6 +34,8 @@ def _mutated(text: str, draw: random.Random) -> str:
         return text[:at]
     if kind == 1:  # a number or a word becomes something else
         tokens = list(re.finditer(r"[A-Za-z_]+|-?\d+(\.\d+)?", text))
+        if not tokens:
+            return text
         token = draw.choice(tokens)
         return text[: token.start()] + draw.choice(_WORDS) + text[token.end() :]
     if kind == 2:  # a piece is lost

@@ -221,3 +221,14 @@ def test_the_dataset_is_one_call_away(sources, tmp_path):
     assert isinstance(dataset, KeypointDataset)
     assert dataset.keypoints.shape == (2, 3, 2)
     assert dataset.visible.tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
+def test_images_that_lie_in_folders_above_by_chance_are_not_taken(sources, tmp_path):
+    project = tmp_path / "work/project"
+    sources.images(project / "labeled-data/clip")
+    sources.images(tmp_path / "work")
+    (project / "labeled-data/clip/b.png").unlink()
+    (project / "CollectedData_me.csv").write_text(sources.table())
+    imported = import_dataset(project / "CollectedData_me.csv")
+    assert imported.images == project
+    assert imported.report.images == 1
