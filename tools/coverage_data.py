@@ -122,9 +122,11 @@ def outcomes(
         case = name
         while case not in known and case:
             case = case.rpartition("/")[0]
-        if case:
-            of_case[case] += found
-        else:
+        # or several at once: flip_root0 is flip_root0_keypoints and flip_root0_visible
+        met = [case] if case else [one for one in known if one.startswith(f"{name}_")]
+        for one in met:
+            of_case[one] += found
+        if not met:
             strangers.append(name)
     became = {}
     for case in sorted(known):

@@ -13,6 +13,7 @@ from keras_pose.datasets import (
     RandomHSV,
 )
 from keras_pose.datasets.mmpose import augmentation_from_mmpose
+from keras_pose.datasets.transforms.bottomup import BottomupAugment
 from keras_pose.datasets.transforms.schedule import AugmentSchedule
 
 FLIP = {"type": "RandomFlip", "direction": "horizontal"}
@@ -51,6 +52,45 @@ RTMPOSE = [
     {"type": "GenerateTarget", "encoder": {}},
     {"type": "PackPoseInputs"},
 ]
+
+
+# Transforms of the recipes that are no part of a read pipeline.
+LEFT_OUT = {
+    "transforms/recipes/HandRandomFlip": "pairs of hands with a type are mirrored by flip_hands; "
+    "configs that do so are refused by name",
+    "transforms/recipes/RandomFlipAroundRoot": "configs of lifters are not read: "
+    "RandomPoseFlip(axis_x, target_axis_x) is given in Python",
+}
+BOTTOM_UP = [{"type": "BottomupRandomAffine", "input_size": [512, 512]}]
+BOTTOM_UP_ONLY = {
+    "BottomupGetHeatmapMask",
+    "BottomupRandomAffine",
+    "BottomupRandomChoiceResize",
+    "BottomupRandomCrop",
+    "BottomupResize",
+    "FilterAnnotations",
+    "Mosaic",
+    "YOLOXMixUp",
+}
+TRANSFORMS = (
+    "BottomupGetHeatmapMask",
+    "BottomupRandomAffine",
+    "BottomupRandomChoiceResize",
+    "BottomupRandomCrop",
+    "BottomupResize",
+    "FilterAnnotations",
+    "GetBBoxCenterScale",
+    "HandRandomFlip",
+    "Mosaic",
+    "PhotometricDistortion",
+    "RandomBBoxTransform",
+    "RandomFlip",
+    "RandomFlipAroundRoot",
+    "RandomHalfBody",
+    "TopdownAffine",
+    "YOLOXHSVRandomAug",
+    "YOLOXMixUp",
+)
 
 
 def albumentation(**member):
@@ -151,6 +191,31 @@ def test_members_of_combined_data_sets_are_understood(zoo):
         augment = augmentation_from_mmpose(pipeline)
         if "RandomBBoxTransform" in types(pipeline):
             assert augment.jitter.scale_factor == (1.5, 2.0)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("kind", TRANSFORMS, ids="transforms/recipes/{}".format)
+def test_published_arguments_are_understood(golden, kind):
+    if (reason := LEFT_OUT.get(f"transforms/recipes/{kind}")) is not None:
+        pytest.skip(reason)
+    rows = json.loads((golden / "transforms/recipes.json").read_text("utf-8"))["rows"]
+    assert {row["transform"] for row in rows} == set(TRANSFORMS)
+    steps = [{"type": kind, **row["args"]} for row in rows if row["transform"] == kind]
+    for step in steps:
+        beside = BOTTOM_UP if kind in BOTTOM_UP_ONLY else []
+        made = augmentation_from_mmpose([*beside, step])
+        assert bool(beside) == isinstance(made, BottomupAugment)
+
+
+def test_a_setting_reaches_the_transform(golden):
+    """Every published argument of the jitter is an attribute of what is made of it."""
+    rows = json.loads((golden / "transforms/recipes.json").read_text("utf-8"))["rows"]
+    for row in rows:
+        if row["transform"] == "RandomBBoxTransform":
+            jitter = augmentation_from_mmpose([{"type": "RandomBBoxTransform", **row["args"]}])
+            for name, value in row["args"].items():
+                expected = tuple(value) if isinstance(value, list) else value
+                assert getattr(jitter.jitter, name) == expected
 
 
 def test_defaults_of_albumentations():
