@@ -181,3 +181,22 @@ def test_a_picture_without_camera_has_no_middle():
         )
     with pytest.raises(ValueError, match="axis_x must be a number or one of"):
         RandomPoseFlip(axis_x="middle")
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "stored", ["RandomFlipAroundRoot"], ids="transforms/distributions/{}".format
+)
+def test_windows_are_mirrored_as_often_as_published(golden, stored):
+    published = json.loads((golden / "transforms/distributions.json").read_text("utf-8"))[stored]
+    count, skeleton = 4000, Skeleton.load("h36m")
+    poses = np.tile(np.random.default_rng(0).uniform(0, 1, (1, 1, 17, 3)), (count, 1, 1, 1))
+    seen = np.ones((count, 1, 17))
+    labels = {"visible": seen, "visible_3d": seen, "keypoints_3d": poses}
+    flip = RandomPoseFlip(axis_x="root", target_axis_x="root")
+    flipped, labels = flip(poses[..., :2], labels, skeleton, Draws(0, 0, range(count)))
+    happened = (flipped != poses[..., :2]).any(axis=(1, 2, 3))
+    # the target is mirrored with its window
+    np.testing.assert_array_equal(happened, (labels["keypoints_3d"] != poses).any(axis=(1, 2, 3)))
+    error = 4 * np.sqrt(0.25 * (1 / count + 1 / 20000))
+    assert abs(happened.mean() - published["prob_flip"]) < error
