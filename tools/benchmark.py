@@ -1,7 +1,7 @@
 """Times the package beside its best alternatives, in one run, and prints ratios.
 
     python tools/benchmark.py [latency] [detector] [load] [import] [evaluation] [networks] [convert]
-        [data-read]
+        [data] [data-read]
 
 Every backend and runtime runs in a process of its own, one after the other, over several rounds, so
 that a busy moment of the machine does not hit one of them alone; the least of the rounds' medians
@@ -507,6 +507,12 @@ def section_data_read(rounds: int) -> None:
     print(f"\nReading {read}: {best['s']:.2f} s, {memory}")
 
 
+def section_data(rounds: int) -> None:
+    import benchmark_data
+
+    benchmark_data.section(measure, installed_backends()[0], rounds)
+
+
 SECTIONS = {
     "latency": section_latency,
     "detector": section_detector,
@@ -515,6 +521,7 @@ SECTIONS = {
     "evaluation": section_evaluation,
     "networks": section_networks,
     "convert": section_convert,
+    "data": section_data,
     "data-read": section_data_read,
 }
 
@@ -527,6 +534,10 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.worker:
         name, *rest = arguments.worker
+        if name.startswith("data_") and f"worker_{name}" not in globals():
+            import benchmark_data
+
+            globals().update(vars(benchmark_data))
         print(json.dumps(globals()[f"worker_{name}"](*rest)))
         return 0
     unknown = set(arguments.sections) - set(SECTIONS)

@@ -51,10 +51,20 @@ class PoseEstimator(ImageModel):
         Callbacks that watch a metric of `KeypointEvaluation`, such as
         `ModelCheckpoint(monitor="coco/AP")`, learn from it whether more or less is better.
         """
+        from keras_pose.datasets.batches import plain_errors  # not a cost of `import keras_pose`
+
         for callback in getattr(callbacks, "callbacks", callbacks) or []:
             if getattr(callback, "mode", None) == "auto":
                 callback.mode = _direction(callback.monitor, callbacks) or "auto"
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        with plain_errors():
+            return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """Loss and metrics of labelled batches; see `keras.Model.evaluate`."""
+        from keras_pose.datasets.batches import plain_errors
+
+        with plain_errors():
+            return super().evaluate(*args, **kwargs)
 
     def _check_outputs(self, outputs):
         codec = self.head.codec

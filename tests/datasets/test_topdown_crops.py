@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from keras_pose.datasets import KeypointDataset, TopdownAugment, TopdownCrops
-from keras_pose.geometry import apply_affine
+from keras_pose.datasets.damaged import DamagedImages
+from keras_pose.geometry import apply_affine, warp
+from keras_pose.images import read_image
 from keras_pose.skeleton import Skeleton
 
 MOUSE = Skeleton("mouse", ["nose", "left_ear", "right_ear"], joint_weights=[2, 1, 1])
@@ -148,3 +150,57 @@ def test_picture_of_another_size_is_refused(mice):
 def test_model_with_other_keypoints_is_refused(mice):
     with pytest.raises(ValueError, match="has 3 keypoints, the model has 17"):
         TopdownCrops(mice, (48, 64), skeleton=Skeleton.load("coco"))
+
+
+def test_pixels_are_those_of_a_plain_warp(mice):
+    crops = TopdownCrops(mice, (48, 64), augment=TopdownAugment())
+    images, labels = crops.batch(np.arange(4))
+    for row in range(4):
+        expected = warp(read_image(mice.image_paths[row]), labels["affine"][row], (48, 64))
+        np.testing.assert_array_equal(images[row], expected)
+
+
+def test_every_image_is_decoded_once_an_epoch_though_few_fit(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = [str(tmp_path / f"{i}.png") for i in range(24)]
+    for path in paths:
+        cv2.imwrite(path, rng.integers(0, 255, (20, 30, 3), np.uint8))
+    count = 24 * 4
+    data = KeypointDataset(
+        MOUSE,
+        np.repeat(paths, 4),
+        np.repeat(np.arange(24), 4),
+        [[30, 20]] * count,
+        [[2, 2, 20, 18]] * count,
+        np.ones((count, 3, 2)),
+        np.ones((count, 3)),
+    )
+    crops = TopdownCrops(data, (8, 8), cache_bytes=8 * 20 * 30 * 4)
+    for epoch in range(3):
+        rows = crops.rows(epoch, shuffle=True)
+        neighbours = data.image_ids[rows[:-1]] == data.image_ids[rows[1:]]
+        assert neighbours.mean() < 0.5  # shuffled beyond the image
+        for first in range(0, count, 8):
+            crops.batch(rows[first : first + 8], epoch)
+        # an image of a window may still be there when it comes again in the next epoch
+        assert 24 * epoch + 16 <= crops.cache.decoded <= 24 * (epoch + 1)
+
+
+def test_repeated_rows_have_draws_of_their_own(mice):
+    crops = TopdownCrops(mice, (48, 64), augment=TopdownAugment())
+    _, labels = crops.batch(np.array([1, 5, 9]))
+    assert labels["ids"].tolist() == [2, 2, 2]
+    assert len(np.unique(labels["affine"].round(3), axis=0)) == 3
+
+
+def test_damaged_image_is_an_error_unless_somebody_counts(mice, tmp_path):
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    crops = TopdownCrops(mice, (48, 64))
+    with pytest.raises(ValueError, match=r"b\.png is corrupt"):
+        crops.batch(np.arange(4))
+    crops.damaged = DamagedImages("mice", 2, 1)
+    images, labels = crops.batch(np.arange(4))
+    assert images.any(axis=(1, 2, 3)).tolist() == [True, True, False, False]
+    assert labels["visible"].any(axis=(1, 2)).tolist() == [True, True, False, False]
+    with pytest.warns(UserWarning, match="1 of 2 images"):
+        crops.damaged.end_batch(0)
