@@ -1,6 +1,5 @@
 """Images of a KeypointDataset with all their objects, as batches: NumPy and OpenCV only."""
 
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -104,6 +103,8 @@ class BottomupScenes:
         """
         data, objects = self.dataset, self._objects[row]
         size = tuple(data.images.sizes[row].tolist())
+        if not all(size):  # the file does not say it
+            size = self._read(row).shape[1::-1]
         regions = data.ignored.get(int(data.images.ids[row]))
         return Scene(
             size=size,
@@ -256,21 +257,32 @@ class BottomupScenes:
         return self.rows(empty=False)
 
     def _scene(self, row: int, damaged: dict) -> Scene:
-        scene = self.scene(row)
+        """The scene of a row; of one that cannot be read, an empty one of the input's size."""
         if row not in damaged:
-            return scene
-        width, height = scene.size
+            return self.scene(row)
+        width, height = self.input_size
         blank = np.empty((height, width, 3), np.uint8)
         blank[:] = self.fill
-        empty = select(scene, np.zeros(len(scene), bool))
-        return replace(empty, read=lambda: blank, read_ignored=None)
+        count = self.skeleton.num_keypoints
+        return Scene(
+            size=self.input_size,
+            corners=np.zeros((0, 4, 2), np.float32),
+            keypoints=np.zeros((0, count, 2), np.float32),
+            visible=np.zeros((0, count), np.float32),
+            areas=np.zeros(0, np.float32),
+            ids=np.zeros(0, np.int64),
+            category_ids=np.zeros(0, np.int64),
+            flip_indices=self.skeleton.flip_indices,
+            read=lambda: blank,
+            source_size=self.input_size,
+        )
 
     def _read(self, row: int) -> np.ndarray:
         images = self.dataset.images
         path, size = images.paths[row], images.sizes[row]
         try:
             image = self.cache.read(path)
-            if image.shape[1::-1] != tuple(size):
+            if all(size) and image.shape[1::-1] != tuple(size):
                 raise ValueError(
                     f"{path} has {image.shape[1]}x{image.shape[0]} pixels (upright), "
                     f"the annotations of {self.dataset.name} say {size[0]}x{size[1]}"

@@ -203,6 +203,13 @@ def test_another_size_than_annotated_is_damage(mice):
         BottomupScenes(mice, (64, 64)).sample(0)
 
 
+def test_sizes_that_no_file_says_come_from_the_pictures(mice):
+    expected, _ = BottomupScenes(mice, (64, 64), augment=STRONG).batch([0, 1])
+    mice.images = replace(mice.images, sizes=np.zeros((5, 2)))
+    images, _ = BottomupScenes(mice, (64, 64), augment=STRONG).batch([0, 1])
+    np.testing.assert_array_equal(images, expected)
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [

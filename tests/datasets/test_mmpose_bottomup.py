@@ -1,7 +1,9 @@
+import gzip
 import json
 
 import pytest
 
+from keras_pose.datasets.mmpose import augmentation_from_mmpose
 from keras_pose.datasets.mmpose_bottomup import (
     NOT_RANDOM,
     STEPS,
@@ -9,6 +11,7 @@ from keras_pose.datasets.mmpose_bottomup import (
     is_bottomup,
 )
 from keras_pose.datasets.transforms.bottomup import (
+    BottomupAugment,
     FilterObjects,
     RandomAffine,
     RandomSceneCrop,
@@ -16,6 +19,7 @@ from keras_pose.datasets.transforms.bottomup import (
 )
 from keras_pose.datasets.transforms.mosaic import MixUp, Mosaic
 from keras_pose.datasets.transforms.pixels_color import RandomHSV
+from keras_pose.datasets.transforms.schedule import AugmentSchedule
 
 STAGE_ONE = [
     {"type": "LoadImage", "backend_args": None},
@@ -92,3 +96,40 @@ def test_all_published_arguments_are_understood(golden):
 def test_unknown_things_are_refused_by_name(step, message):
     with pytest.raises(ValueError, match=message):
         bottomup_augmentation_from_mmpose([step])
+
+
+def test_every_published_bottom_up_recipe_is_understood(shared):
+    with gzip.open(shared / "zoo/zoo.json.gz") as file:
+        zoo = json.load(file)
+    understood, refused = [], {}
+    for row in zoo["rows"]:
+        pipeline = zoo["pipelines"].get((row.get("train_recipe") or {}).get("train_pipeline"))
+        if not pipeline or not is_bottomup(pipeline):
+            continue
+        try:
+            augment = augmentation_from_mmpose(pipeline)
+        except ValueError as error:
+            refused[row["id"]] = str(error).split()[0]
+            continue
+        assert isinstance(augment, BottomupAugment)
+        understood.append(row["id"])
+    assert {name.split("_")[0].split("-")[0] for name in understood} == {
+        "cid",
+        "dekr",
+        "rtmo",
+        "yoloxpose",
+    }
+    # Detectors, and a project of another library.
+    assert len(understood) == 21 and {name.split("_")[0] for name in refused} == {
+        "yolox",
+        "yolox-pose",
+        "yolox-s",
+    }
+
+
+def test_two_stages_make_a_schedule():
+    last = [step for step in STAGE_ONE if step["type"] not in ("Mosaic", "YOLOXMixUp")]
+    schedule = augmentation_from_mmpose(STAGE_ONE, last, 280)
+    assert isinstance(schedule, AugmentSchedule)
+    assert isinstance(schedule.at(279).steps[0], Mosaic)
+    assert isinstance(schedule.at(280).steps[0], RandomAffine)
