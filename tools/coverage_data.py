@@ -150,8 +150,9 @@ def report(cases: dict[str, list[str]], became: dict[str, tuple[str, str]]) -> s
         "",
         f"Made by `tools/coverage_data.py` on {datetime.date.today()}. A case is one stored call "
         "of the reference (or one array of results); it is compared to the precision that the "
-        "reference values state. Left out is what is not compared or differs on purpose, with the "
-        "reason.",
+        "reference values state. Where the reference errs in a part of a case, the rest of it "
+        "is compared and the part has a test of what is right. Left out is what is not compared, "
+        "with the reason.",
         "",
         f"{len(became)} cases: {total['compared']} compared, {total['left out']} left out, "
         f"{total['failed']} failed, {total['nobody']} looked at by no test.",
