@@ -16,7 +16,7 @@ parity:  ## every published architecture against the reference, hours; resumes f
 	@for backend in $(or $(KERAS_POSE_BACKENDS),jax tensorflow torch); do \
 	    KERAS_BACKEND=$$backend $(PYTHON) tools/parity.py --record docs/parity.json || failed=1; \
 	done; \
-	$(PYTHON) tools/coverage.py; $(PYTHON) tools/check_presets.py --out docs/presets.md || failed=1; \
+	$(PYTHON) tools/coverage.py; $(PYTHON) tools/coverage_data.py || failed=1; $(PYTHON) tools/check_presets.py --out docs/presets.md || failed=1; \
 	exit $${failed:-0}
 
 lint:  ## style and format (after make test, which installs ruff)
