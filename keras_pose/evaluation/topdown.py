@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.datasets import KeypointDataset, topdown_dataset
+from keras_pose.datasets.batches import plain_errors
 from keras_pose.evaluation.coco import coco_engine, table_ap
 from keras_pose.evaluation.coco_records import GroundTruthTable, ResultTable, read_records
 from keras_pose.evaluation.pck import keypoint_error, pck
@@ -176,6 +177,7 @@ class TopdownEvaluation:
         return metrics, "PCK of the longer box side, error in image pixels"
 
 
+@plain_errors()
 def predict_batches(
     estimator: Any, batches: Iterable, flip_test: bool = False
 ) -> TopdownPredictions:

@@ -7,6 +7,8 @@ import pytest
 import keras_pose
 from keras_pose.backbones import ResNet
 from keras_pose.codecs import HandLandmarkLabel, MoveNetCodec, MSRAHeatmap
+from keras_pose.datasets import KeypointDataset, topdown_dataset
+from keras_pose.datasets.damaged import DamagedImagesError
 from keras_pose.heads import HandLandmarkHead, HeatmapHead, MoveNetHead
 from keras_pose.necks import GlobalAveragePooling
 from keras_pose.skeleton import Skeleton
@@ -53,6 +55,30 @@ def test_fit_lowers_the_loss_and_logs_every_term(head):
     assert history["loss"][-1] < 0.85 * history["loss"][0]
     terms = [history[name][-1] for name in estimator.head.loss_module.terms]
     assert sum(terms) == pytest.approx(history["loss"][-1], rel=1e-4)
+
+
+def test_damaged_images_stop_the_training_with_one_sentence(tmp_path):
+    """Under every backend; TensorFlow would wrap it in a report of its own."""
+    paths = [tmp_path / f"{i}.png" for i in range(8)]
+    for path in paths:
+        path.write_bytes(b"no picture")
+    data = KeypointDataset(
+        Skeleton("pair", ["left_dot", "right_dot"]),
+        paths,
+        range(8),
+        [SIZE] * 8,
+        [[2, 2, 30, 30]] * 8,
+        np.ones((8, 2, 2)),
+        np.ones((8, 2)),
+        name="dots",
+    )
+    sentence = r"^dots: 4 of 8 images cannot be read, more than the 3 that max_damaged allows, "
+    for method in ("fit", "evaluate"):
+        estimator = _estimator()
+        estimator.compile(keras.optimizers.Adam(3e-3))
+        batches = topdown_dataset(data, estimator, 4, training=method == "fit", workers=1)
+        with pytest.raises(DamagedImagesError, match=sentence):
+            getattr(estimator, method)(batches, verbose=0)
 
 
 def test_labels_without_weight_do_not_count():
