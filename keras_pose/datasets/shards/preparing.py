@@ -144,6 +144,10 @@ def _what_is_there(folder: str, mark: str, overwrite: bool) -> PreparedShards | 
 
 def _write(builder: Any, beam_runner: Any, beam_options: Any) -> None:
     tfds = tensorflow_datasets()
+    if beam_runner is not None and beam_options is None:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        beam_options = PipelineOptions([])  # else it takes the command line of this process
     config = tfds.download.DownloadConfig(
         try_download_gcs=False, beam_runner=beam_runner, beam_options=beam_options
     )
@@ -152,6 +156,8 @@ def _write(builder: Any, beam_runner: Any, beam_options: Any) -> None:
         tempfile.TemporaryDirectory() as downloads,  # which there are none
     ):
         builder.download_and_prepare(download_dir=downloads, download_config=config)
+    counts = builder.data_path / f"{NAME}-{SPLIT}.shard_infos.json"  # what Beam's workers reported
+    counts.unlink(missing_ok=True)
 
 
 def _shard_table(folder: str) -> list[dict[str, Any]]:

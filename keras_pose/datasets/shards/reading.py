@@ -101,6 +101,8 @@ def prepared_dataset(
     files = np.array([join(shards.folder, shard["file"]) for shard in shards.shards], dtype=object)
     epochs = itertools.count(first_epoch)
 
+    together = min(open_shards, len(files)) if shuffle else 1
+
     @remembers_errors
     def start_epoch():
         epoch = next(epochs)
@@ -113,13 +115,12 @@ def prepared_dataset(
         names = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(names, [len(files)]))
         records = names.interleave(
             tf.data.TFRecordDataset,
-            cycle_length=min(open_shards, len(files)) if shuffle else 1,
-            num_parallel_calls=2,  # the order does not depend on it
+            cycle_length=together,
+            num_parallel_calls=together,  # the order does not depend on it
             deterministic=True,
         )
         if shuffle:
-            draw = tf.ensure_shape(draw, [])
-            records = records.shuffle(shuffle_buffer, draw, reshuffle_each_iteration=False)
+            records = _shuffle(records, shuffle_buffer, tf.ensure_shape(draw, []))
         records = records.batch(batch_size, drop_remainder=drop_remainder)
         return records.map(lambda batch: (tf.ensure_shape(epoch, []), batch))
 
@@ -158,3 +159,23 @@ def prepared_dataset(
     infinite = tf.data.INFINITE_CARDINALITY
     batches = batches.apply(tf.data.experimental.assert_cardinality(infinite if repeat else steps))
     return batches.prefetch(2)
+
+
+def _shuffle(records: Any, buffer: int, seed: Any):
+    """A data set of strings shuffled by a seed that is a tensor.
+
+    `Dataset.shuffle` also takes TensorFlow's global seed into account, and fails if there is one.
+    """
+    import tensorflow as tf
+
+    spec = tf.TensorSpec([], tf.string)
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(records),
+        buffer_size=tf.constant(buffer, tf.int64),
+        seed=seed,
+        seed2=seed + 1,
+        output_types=[spec.dtype],
+        output_shapes=[spec.shape],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(shuffled, spec)
