@@ -57,7 +57,7 @@ class Camera:
         for name, (value, shapes) in allowed.items():
             try:
                 array = np.array(value, np.float64)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise ValueError(f"{name} of a camera must be numbers, got {value!r:.80}") from None
             if name != "rotation":
                 array = array.reshape(-1)
@@ -69,7 +69,10 @@ class Camera:
                 )
             object.__setattr__(self, name, array)
         if self.size is not None:
-            object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
+            sides = tuple(self.size)
+            if len(sides) != 2 or not all(_is_side(side) for side in sides):
+                raise ValueError(f"size of a camera must be (width, height), got {sides!r:.80}")
+            object.__setattr__(self, "size", (int(sides[0]), int(sides[1])))
 
     @classmethod
     def from_dict(cls, parameters: Mapping[str, Any]) -> "Camera":
@@ -174,6 +177,11 @@ class Camera:
             radial = radial / (1 + powers @ self.radial[3:, None])
         swapped = self.tangential[::-1]
         return flat * (radial + 2 * (flat @ swapped[:, None])) + squares * swapped
+
+
+def _is_side(value: Any) -> bool:
+    """Whether a value, perhaps an array of one, is a number of pixels."""
+    return np.size(value) == 1 and np.asarray(value).dtype.kind in "iuf" and 0 < value < 2**31
 
 
 def image_coordinates(

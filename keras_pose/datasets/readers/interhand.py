@@ -11,6 +11,8 @@ from keras_pose.datasets.image_table import ImageTable
 from keras_pose.datasets.readers.records import (
     by_id,
     check_lists,
+    integers,
+    is_id,
     load_json,
     shortened,
     vectors,
@@ -76,7 +78,8 @@ def read_interhand(
     table = dict(list(by_id(data["images"], "image", name).items())[::sample_interval])
     first: dict[int, Mapping] = {}
     for annotation in by_id(data["annotations"], "annotation", name).values():
-        first.setdefault(annotation.get("image_id"), annotation)
+        if is_id(annotation.get("image_id")):
+            first.setdefault(annotation["image_id"], annotation)
     rows = [first[image_id] for image_id in table if image_id in first]
     pictures = [table[row["image_id"]] for row in rows]
     visible = vectors(rows, "joint_valid", count, name)
@@ -101,13 +104,13 @@ def read_interhand(
     images_table = ImageTable(
         [os.path.join(images, str(picture.get("file_name"))) for picture in table.values()],
         list(table),
-        [(p.get("width") or 0, p.get("height") or 0) for p in table.values()],
+        [_size(picture, name) for picture in table.values()],
     )
     of_row = images_table.rows(np.array([row["image_id"] for row in rows], np.int64))
     hand_type = np.array([_hand_type(row, name) for row in rows], np.float32).reshape(-1, 2)
     extras = {
         "hand_type": hand_type,
-        "hand_type_valid": np.array([row.get("hand_type_valid", 1) for row in rows], np.int64),
+        "hand_type_valid": integers(rows, "hand_type_valid", 1, name),
     }
     if depth:
         own_wrist = np.repeat(points[:, wrists, 2], count // 2, axis=1)
@@ -146,7 +149,7 @@ def _world(joints: Any, picture: Mapping, count: int, name: str) -> np.ndarray:
     capture, frame = str(picture.get("capture")), str(picture.get("frame_idx"))
     try:
         return np.array(joints[capture][frame]["world_coord"], np.float32).reshape(count, 3)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(
             f"{name}: the joint file has no `world_coord` ({count}, 3) of capture {capture}, frame "
             f"{frame}, which image {picture.get('id')} shows"
@@ -162,15 +165,25 @@ def _lens(cameras: Any, picture: Mapping, name: str) -> dict[str, np.ndarray]:
             key: np.array(record[key][camera], np.float32).reshape(shape)
             for key, shape in _LENS.items()
         }
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(
             f"{name}: the camera file has no camera {camera} of capture {capture} with "
             f"{', '.join(_LENS)}, which took image {picture.get('id')}"
         ) from None
 
 
+def _size(picture: Mapping, name: str) -> tuple[int, int]:
+    size = (picture.get("width"), picture.get("height"))
+    if not all(isinstance(side, int) and 0 < side < 2**31 for side in size):
+        raise ValueError(
+            f"{name}: image {picture['id']} must have `width` and `height` of at least 1 pixel, "
+            f"got {shortened(size[0])} and {shortened(size[1])}"
+        )
+    return size
+
+
 def _hand_type(row: Mapping, name: str) -> tuple[int, int]:
-    if row.get("hand_type") not in HAND_TYPES:
+    if not isinstance(row.get("hand_type"), str) or row["hand_type"] not in HAND_TYPES:
         raise ValueError(
             f"{name}: `hand_type` of annotation {row['id']} must be one of "
             f"{', '.join(HAND_TYPES)}, got {shortened(row.get('hand_type'))}"
@@ -183,7 +196,7 @@ def _estimates(source, rows: list) -> tuple[np.ndarray, np.ndarray]:
     estimates, name = load_json(source, None, "root depth")
     if not isinstance(estimates, list) or not all(isinstance(e, Mapping) for e in estimates):
         raise ValueError(f'{name} must be a JSON list of {{"annot_id", "bbox", "abs_depth"}}')
-    known = {estimate.get("annot_id"): estimate for estimate in estimates}
+    known = {e["annot_id"]: e for e in estimates if is_id(e.get("annot_id"))}
     missing = [row["id"] for row in rows if row["id"] not in known]
     if missing:
         raise ValueError(

@@ -136,8 +136,7 @@ def read_h3wb(
     }
     cameras, camera_ids, films, paths = [], [], [], []
     for subject in subjects:
-        for action, record in data["train_data"].get(subject, {}).items():
-            numbers = np.reshape(record["frame_id"], -1).astype(int).tolist()
+        for action, numbers, record in _h3wb_actions(data["train_data"], subject, name):
             for camera in sorted(key for key, value in record.items() if isinstance(value, dict)):
                 film = f"{subject}, {action}, {camera}"
                 columns["keypoints"].append(
@@ -171,6 +170,11 @@ def read_h3wb(
 def _arrays(source, name: str | None) -> tuple[Mapping[str, Any], str]:
     if isinstance(source, Mapping):
         return source, name or "annotations"
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            f"annotations must be the path of an .npz file, or a dict of its arrays, "
+            f"got {type(source).__name__}"
+        )
     return read_npz(source), name or Path(source).name
 
 
@@ -241,10 +245,25 @@ def _cameras(source, name: str) -> dict[tuple[str, str], Camera]:
 def _box(boxes: Mapping, key: tuple, name: str) -> list[float]:
     try:
         return [float(boxes[key][side]) for side in ("x_min", "y_min", "x_max", "y_max")]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(
             f"{name}: `bbox` has no box with x_min, y_min, x_max and y_max of {key}"
         ) from None
+
+
+def _h3wb_actions(data: Mapping, subject: str, name: str):
+    """(action, numbers of its frames, its record) of a subject."""
+    actions = data.get(subject, {})
+    if not isinstance(actions, Mapping):
+        raise ValueError(f"{name}: `train_data` of subject {subject} must be a dict of actions")
+    for action, record in actions.items():
+        numbers = record.get("frame_id") if isinstance(record, Mapping) else None
+        if not isinstance(numbers, np.ndarray | list) or np.asarray(numbers).dtype.kind not in "iu":
+            raise ValueError(
+                f"{name}: `train_data` of subject {subject}, {action!r:.40} needs whole numbers "
+                "`frame_id` and a dict for every camera"
+            )
+        yield str(action), np.ravel(numbers).tolist(), record
 
 
 def _h3wb_camera(metadata: Mapping, subject: str, camera: str, name: str) -> Camera:
@@ -255,10 +274,10 @@ def _h3wb_camera(metadata: Mapping, subject: str, camera: str, name: str) -> Cam
         rotation = np.reshape(record["R"], (3, 3)).astype(np.float64)
         translation = np.reshape(record["T"], 3).astype(np.float64)
         k1, k2, p1, p2, k3 = np.reshape(record["Distortion"], 5).astype(np.float64)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise ValueError(
-            f"{name}: `metadata` lacks K, R, T or Distortion of subject {subject}, camera {camera} "
-            f"({error!r:.80})"
+            f"{name}: `metadata` of subject {subject}, camera {camera} must have numbers K (3, 3), "
+            "R (3, 3), T (3) and Distortion (5)"
         ) from None
     return Camera(
         np.diag(matrix)[:2],
