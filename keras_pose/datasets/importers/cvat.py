@@ -181,7 +181,7 @@ class _Reader:
             label = shape.get("label", "")
             if label not in names:
                 raise ValueError(
-                    f"{what} has the point {label!r}, its label only {', '.join(names)}"
+                    f"{what} has the point {label!r}, its label only {', '.join(names)!r:.200}"
                 )
             if label in given:
                 raise ValueError(

@@ -211,9 +211,10 @@ class _Reader:
             name = f"{self.name}_scene" if key else self.name
             self.labels.kinds.append(Kind(name, known, links))
         if unknown := [name for name in bodyparts if name not in known]:
+            others = "config.yaml" if self.listed[key] else "the other tables"
             raise ValueError(
-                f"{path} labels {unknown[0]!r}, which is not among the bodyparts of "
-                f"{'config.yaml' if self.listed[key] else 'the other tables'}: {', '.join(known)}"
+                f"{path} labels {unknown[0]!r}, which is not among the bodyparts of {others}: "
+                f"{', '.join(known)!r:.200}"
             )
         return self.kinds[key]
 
