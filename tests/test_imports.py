@@ -21,7 +21,7 @@ LEVELS = [
     "estimators detectors datasets",
     "model",
     "heads necks backbones",
-    "codecs losses layers preset prediction",
+    "codecs losses layers preset prediction prediction_torch",
     "results checkpoints",
     "visualization",
     "geometry images skeleton sides files paths backend",
@@ -144,6 +144,7 @@ ONLY_UNDER_ITS_BACKEND = {
     "keras_pose.estimators.pose_estimator",
     "keras_pose.backend",
     "keras_pose.layers.convolution_tensorflow",
+    "keras_pose.layers.normalization_tensorflow",
 }
 
 

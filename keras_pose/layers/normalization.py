@@ -1,9 +1,18 @@
 """Normalisation layers with PyTorch's defaults, and the pixel normalisation of a network."""
 
+import importlib
+
 import keras
 from keras import ops
 
 from keras_pose.layers.initialization import LazyInitialization
+
+_PATHS = ("jax", "tensorflow", "torch")
+_path = (
+    importlib.import_module(f"keras_pose.layers.normalization_{keras.backend.backend()}")
+    if keras.backend.backend() in _PATHS
+    else None
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -17,50 +26,20 @@ class BatchNormalization(LazyInitialization, keras.layers.BatchNormalization):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        fused = _FUSED.get(keras.backend.backend())
-        trained = training and self.trainable
-        if fused is None or trained or not (self.center and self.scale):
+        plain = (
+            _path is not None
+            and not (training and self.trainable)
+            and self.compute_dtype == "float32"
+            and self.center
+            and self.scale
+            and len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+        )
+        if not plain:
             return super().call(inputs, training=training, mask=mask)
-        if len(inputs.shape) != 4 or self.axis not in (-1, 3) or self.compute_dtype != "float32":
-            return super().call(inputs, training=training, mask=mask)
-        return fused(self, ops.cast(inputs, "float32"))
-
-
-def _fused_torch(layer, x):
-    from torch.nn import functional
-
-    mean, variance, gamma, beta = (ops.convert_to_tensor(v) for v in _statistics(layer))
-    x = x.permute(0, 3, 1, 2)
-    x = functional.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
-    return x.permute(0, 2, 3, 1)
-
-
-def _fused_tensorflow(layer, x):
-    import tensorflow as tf
-
-    # Known to TensorFlow's optimiser and to converters, which join it with the convolution before.
-    mean, variance, gamma, beta = (ops.convert_to_tensor(v) for v in _statistics(layer))
-    return tf.compat.v1.nn.fused_batch_norm(
-        x, gamma, beta, mean, variance, epsilon=layer.epsilon, is_training=False
-    )[0]
-
-
-def _fused_jax(layer, x):
-    from jax import lax
-
-    mean, variance, gamma, beta = (ops.convert_to_tensor(v) for v in _statistics(layer))
-    scale = gamma * lax.rsqrt(variance + layer.epsilon)
-    # Without the barrier XLA on a CPU works both vectors out anew for every pixel.
-    scale, shift = lax.optimization_barrier((scale, beta - mean * scale))
-    return x * scale + shift
-
-
-def _statistics(layer):
-    return layer.moving_mean, layer.moving_variance, layer.gamma, layer.beta
-
-
-# Inference as a backend does it best.
-_FUSED = {"jax": _fused_jax, "tensorflow": _fused_tensorflow, "torch": _fused_torch}
+        values = self.moving_mean, self.moving_variance, self.gamma, self.beta
+        values = [ops.convert_to_tensor(value) for value in values]
+        return _path.normalize(ops.cast(inputs, "float32"), *values, self.epsilon)
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")

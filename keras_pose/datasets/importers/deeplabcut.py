@@ -160,7 +160,8 @@ class _Reader:
         self.kinds: dict[str, int] = {}
 
     def add(self, path: Path) -> None:
-        table = read_table(path) if beginning(path, 8) == HDF5_SIGNATURE else read_csv(path)
+        in_hdf5 = beginning(path, 8) == HDF5_SIGNATURE
+        table = Table(*read_table(path)) if in_hdf5 else read_csv(path)
         if table.rows and all(row.isdigit() for row in table.rows):
             raise ValueError(
                 f"{path} has frame numbers in place of image paths: it holds a network's "

@@ -22,15 +22,16 @@ def is_table(path: Path) -> bool:
         return False
 
 
-def read_table(path: Path):
+def read_table(path: Path) -> tuple[list, list, np.ndarray]:
     """A label table; both of pandas' ways of storing one, `fixed` and `table`.
+
+    Returns:
+        (individual, keypoint, coordinate) of every column, the names of the rows, and the numbers.
 
     Raises:
         ValueError: the file is damaged, or holds something else.
     """
     import h5py
-
-    from keras_pose.datasets.importers.deeplabcut import Table
 
     try:
         with h5py.File(path) as file:
@@ -55,7 +56,7 @@ def read_table(path: Path):
     for column in columns:
         known = dict(zip(names, column, strict=True))
         heads.append((known.get("individuals", ""), known["bodyparts"], known["coords"]))
-    return Table(heads, rows, values)
+    return heads, rows, values
 
 
 def _tables(file) -> list:
