@@ -283,7 +283,7 @@ def _objects(contents: Contents) -> Objects:
         if row is not None:
             places.append(place)
             rows.append(row)
-    flat = np.array(rows, float).reshape(-1, count, 3)
+    flat = np.array(rows, float).reshape(len(rows), count, 3)
     entries = [contents.annotations[place] for place in places]
     nothing = [np.nan] * 4
     boxes = [numbers(entry.get("bbox"), 4) or nothing for entry in entries]

@@ -77,9 +77,9 @@ FORMS = (
     Form("boxes are fractions 0..1 of the image, keypoints are pixels", _boxes_0_to_1),
     Form("boxes are corners x1, y1, x2, y2 instead of x, y, width, height", _corners),
     Form("boxes are centre x, y, width, height instead of left, top, width, height", _centres),
-    Form("keypoints are y, x instead of x, y", _rows_first),
+    Form("keypoints are y, x instead of x, y (or boxes are)", _rows_first),
     Form("keypoints and boxes have x and y exchanged", _all_rows_first),
-    Form("boxes have x and y exchanged, keypoints not", _box_rows_first),
+    Form("boxes are y, x, height, width, keypoints x, y", _box_rows_first),
     Form("keypoints count from the corner of the box instead of the image", _in_box),
 )
 
@@ -88,9 +88,9 @@ def coordinate_form(contents: Contents) -> Found | None:
     """Another form than COCO's that explains nearly all objects where COCO's does not.
 
     Per object, the fit is the overlap (intersection over union) of the box and the extent of the
-    labelled keypoints, 0 where most of them or of the box lie outside the image. Another form is
-    reported if its median fit is at least 1.5 times and 0.1 above COCO's and at least 9 in 10 of
-    its boxes hold their keypoints.
+    labelled keypoints, 0 where most of them or the box lie outside the image, or all in one dot.
+    Another form is reported if its median fit is at least 1.5 times and 0.1 above COCO's and at
+    least 9 in 10 of its boxes hold their keypoints.
     """
     objects = contents.objects
     usable = (objects.seen.sum(axis=1) >= 2) & np.isfinite(objects.boxes).all(axis=1)
@@ -139,6 +139,8 @@ def _fit(points, boxes, seen, sizes) -> tuple[np.ndarray, np.ndarray]:
     middle = (boxes[:, :2] + corners) / 2
     placed = ((middle >= 0) & (middle <= sizes)).all(axis=1)
     placed &= (inside & seen).sum(axis=1) > 0.5 * seen.sum(axis=1)
+    # Nothing smaller than two pixels was ever labelled; fractions read as pixels are.
+    placed &= (high - low).max(axis=1) >= 2
     margin = np.maximum(2, 0.1 * boxes[:, 2:])[:, None]
     within = (points >= boxes[:, None, :2] - margin) & (points <= corners[:, None] + margin)
     within = (within.all(axis=-1) & seen).sum(axis=1) >= 0.9 * seen.sum(axis=1)
