@@ -121,7 +121,12 @@ _PROBLEMS = (
         "the samples are not learnt: {pck_after:.2f} of their keypoints are found after training",
     ),
     (
-        lambda r: r.pck_mirrored_suggested > r.pck_mirrored + 0.15 and r.suggested,
+        # Mirrored crops say nothing where even the crops learnt from are not understood.
+        lambda r: (
+            r.pck_after >= 0.5
+            and r.pck_mirrored_suggested > max(0.5, r.pck_mirrored + 0.15)
+            and r.suggested
+        ),
         "the swap pairs are wrong: in mirrored crops {pck_mirrored:.2f} of the keypoints are found "
         "under them, {pck_mirrored_suggested:.2f} under {pairs}; the flip test gives "
         "{pck_flip_test:.2f} instead of {pck_after:.2f}",
@@ -136,7 +141,7 @@ def overfit(
     seconds: float = 60.0,
     *,
     most_steps: int = 1000,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 2e-4,
     known: Sequence[str] = (),
     seed: int = 0,
 ) -> OverfitReport:
@@ -253,7 +258,7 @@ def _train(estimator, dataset, seconds, most_steps, learning_rate, seed) -> list
         # the network trains in the form in which it predicts.
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    estimator.compile(keras.optimizers.Adam(learning_rate, global_clipnorm=10.0))
+    estimator.compile(keras.optimizers.Adam(learning_rate, global_clipnorm=1.0))
     watch = _Watch(seconds)
     steps = min(_STEPS_PER_EPOCH, most_steps)
     estimator.fit(

@@ -38,7 +38,7 @@ class Sample:
             turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
             points = SHAPE + random.normal(0, 1.0, SHAPE.shape)
             points = points @ turn.T * random.uniform(0.7, 1.1)
-            points += random.uniform(-30, 30, 2) + (100, 80)
+            points += random.uniform((70, 50), (130, 110))
             low, high = points.min(axis=0) - 4, points.max(axis=0) + 4
             self.data["annotations"].append(
                 {
