@@ -128,6 +128,69 @@ def worker_data_ours(copies: str) -> dict:
         }
 
 
+def worker_data_prepared() -> dict:
+    """Prepared shards as they are by default, and where one thread's time goes."""
+    import cv2
+
+    from keras_pose.datasets import prepare_shards, prepared_dataset
+    from keras_pose.datasets.shards import crops
+
+    use_two_cores()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "photos").mkdir()
+        dataset = people(Path(folder) / "photos", COPIES)
+        shards = prepare_shards(dataset, f"{folder}/shards", objects_per_shard=256)
+        found = rates(
+            iter(
+                prepared_dataset(
+                    shards,
+                    input_size=INPUT,
+                    batch_size=BATCH,
+                    training=True,
+                    repeat=True,
+                    shuffle_buffer=512,
+                )
+            )
+        )
+        spent = {"decode": 0.0, "warp": 0.0}
+        for module, name, share in ((crops, "decode_rows", "decode"), (cv2, "warpAffine", "warp")):
+            setattr(module, name, _timed(spent, share, getattr(module, name)))
+        batches = iter(
+            prepared_dataset(
+                shards,
+                input_size=INPUT,
+                batch_size=BATCH,
+                training=True,
+                repeat=True,
+                shuffle_buffer=512,
+                workers=1,
+            )
+        )
+        next(batches)
+        spent.update(decode=0.0, warp=0.0)
+        start, cpu = time.perf_counter(), cpu_seconds()
+        while time.perf_counter() - start < SECONDS / 2:
+            next(batches)
+        total = cpu_seconds() - cpu
+        kilobytes = sum(shard["bytes"] for shard in shards.shards) / len(shards) / 1e3
+    return {
+        **found,
+        "kB": kilobytes,
+        **{name: seconds / total for name, seconds in spent.items()},
+        "rest": 1 - sum(spent.values()) / total,
+    }
+
+
+def _timed(spent: dict, name: str, function):
+    def run(*arguments, **options):
+        start = time.thread_time()
+        result = function(*arguments, **options)
+        spent[name] += time.thread_time() - start
+        return result
+
+    return run
+
+
 def worker_data_shares() -> dict:
     """Where one thread's time goes, without tf.data."""
     import cv2
@@ -187,11 +250,12 @@ def section(measure, backend: str, rounds: int) -> None:
         "classic, normalised on the CPU": ("data_classic", "yes"),
         "ours": ("data_ours", str(COPIES)),
         "ours, images fit the cache": ("data_ours", "1"),
+        "prepared shards": ("data_prepared",),
     }
     found = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, (worker, argument) in runs.items():
-            found[name].append(measure(worker, backend, argument))
+        for name, (worker, *arguments) in runs.items():
+            found[name].append(measure(worker, backend, *arguments))
     ours = found["ours"][0]
     print(
         f"\nTraining input, crops of {INPUT[0]}x{INPUT[1]} in batches of {BATCH}, {CORES} cores, "
@@ -216,6 +280,11 @@ def section(measure, backend: str, rounds: int) -> None:
             f"  {name}: every image decoded {run['decoded']:.2f} times an epoch, cache of "
             f"{run['cache MB']:.0f} MB; memory after four more epochs {memory} MB"
         )
+    prepared = found["prepared shards"][-1]
+    print(
+        f"  prepared shards: {prepared['kB']:.0f} kB a sample, "
+        + ", ".join(f"{name} {prepared[name]:.0%}" for name in ("decode", "warp", "rest"))
+    )
     shares = max(
         (measure("data_shares", backend) for _ in range(rounds)), key=lambda run: run["samples/s"]
     )

@@ -46,7 +46,7 @@ def add_parser(commands) -> None:
         "--resolution",
         metavar="R",
         type=float,
-        help="stored pixels for a pixel of the input, at most; default: 1.25",
+        help="stored pixels for a pixel of the input, at most; default: 1",
     )
     parser.add_argument("--quality", metavar="Q", type=int, help="of JPEG; default: 90")
     parser.add_argument(

@@ -21,8 +21,8 @@ class ShardSettings:
 
     **How finely.** The padded box, before the augmentation, gets at most `resolution` times the
     network's input pixels, and never more than the image has. So the stored long side is at most
-    `resolution` times (`scale` times the input's diagonal, plus the shift): 700 pixels for an input
-    of 192x256 at resolution 1.25. Larger objects are reduced by area averaging, which the network
+    `resolution` times (`scale` times the input's diagonal, plus the shift): 560 pixels for an input
+    of 192x256 at resolution 1. Larger objects are reduced by area averaging, which the network
     would have to do while cropping, and which loses nothing that can be seen at the input's size;
     a crop drawn smaller than 1 / `resolution` of the padded box is enlarged.
 
@@ -34,7 +34,7 @@ class ShardSettings:
         shift: float, largest shift as a fraction of the padded box. Default 0.16.
         half_body: float, factor on the extent of a half's keypoints; 0: no half bodies. Default
             1.5.
-        resolution: float, largest number of stored pixels for a pixel of the input. Default 1.25.
+        resolution: float, largest number of stored pixels for a pixel of the input. Default 1.0.
         quality: int, of JPEG, 1..100. Default 90.
     """
 
@@ -44,7 +44,7 @@ class ShardSettings:
     rotation: float = 80.0
     shift: float = 0.16
     half_body: float = 1.5
-    resolution: float = 1.25
+    resolution: float = 1.0
     quality: int = 90
 
     def __post_init__(self):

@@ -82,7 +82,7 @@ def test_a_folder_with_other_files_is_left_alone(people, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
-@pytest.mark.parametrize("limit", [100, 20_000])
+@pytest.mark.parametrize("limit", [100, 8_000])
 def test_a_disk_that_fills_leaves_nothing(people, tmp_path, limit):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
