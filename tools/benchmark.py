@@ -9,6 +9,7 @@ counts. Runs on what is installed: missing backends and runtimes are named and l
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -26,6 +27,7 @@ SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 MOVENET, CENTERNET = "movenet_lightning_coco", "centernet_mobilenet_v3_coco"
 LARGE = "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192"
 THREADS = os.cpu_count()
+FORWARD_BATCHES = ("1", "8")
 
 
 def milliseconds(function, repeats: int = 60, warm: int = 5) -> float:
@@ -160,16 +162,24 @@ def worker_network(name: str) -> dict:
     return {"ms": milliseconds(lambda: estimator.predict_on_batch(images), repeats=30)}
 
 
-def worker_forward(name: str, batch: str) -> dict:
+def worker_forward(name: str) -> dict:
     """Raw outputs of a published model, from uint8 pixels to NumPy; weights do not matter."""
     import keras_pose
 
     estimator = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)
-    inference, images = estimator.inference(decode=False), _noise(estimator, batch)
-    return {"ms": milliseconds(lambda: inference.predict_on_batch(images), repeats=15, warm=3)}
+    inference = estimator.inference(decode=False)
+    return _by_batch(lambda images: lambda: inference.predict_on_batch(images), estimator)
 
 
-def worker_plain_forward(name: str, batch: str) -> dict:
+def _by_batch(function, estimator) -> dict:
+    """Milliseconds of `function(images)()` by number of images."""
+    found = {}
+    for batch in FORWARD_BATCHES:
+        found[batch] = milliseconds(function(_noise(estimator, batch)), repeats=15, warm=3)
+    return found
+
+
+def worker_plain_forward(name: str) -> dict:
     """The same layers as a plain PyTorch network, normalisation included."""
     import plain_torch
     import torch
@@ -179,32 +189,37 @@ def worker_plain_forward(name: str, batch: str) -> dict:
 
     estimator = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)
     weights = {key: torch.tensor(value) for key, value in state_dict(estimator).items()}
-    network, images = plain_torch.NETWORKS[name], _noise(estimator, batch)
+    network = plain_torch.NETWORKS[name]
     mean, std = (
         torch.tensor(v).reshape(3, 1, 1)
         for v in (estimator.preprocess.mean, estimator.preprocess.std)
     )
 
     @torch.inference_mode()
-    def run():
+    def run(images):
         x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
         outputs = network(plain_torch.Weights(weights), ((x - mean) / std).contiguous())
         return {key: value.numpy() for key, value in outputs.items()}
 
-    return {"ms": milliseconds(run, repeats=15, warm=3)}
+    return _by_batch(lambda images: lambda: run(images), estimator)
 
 
-def worker_runtime_forward(path: str, batch: str) -> dict:
+def worker_runtime_forward(folder: str) -> dict:
     """The exported graph in its runtime, as its own interface runs it."""
     import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    entry = session.get_inputs()[0]
-    images = np.random.default_rng(0).integers(0, 255, (int(batch), *entry.shape[1:]), "uint8")
-    return {"ms": milliseconds(lambda: session.run(None, {entry.name: images}), 15, 3)}
+    found = {}
+    for batch in FORWARD_BATCHES:
+        path = f"{folder}/{batch}.onnx"
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        entry = session.get_inputs()[0]
+        images = np.random.default_rng(0).integers(0, 255, entry.shape, "uint8")
+        run = functools.partial(session.run, None, {entry.name: images})
+        found[batch] = milliseconds(run, repeats=15, warm=3)
+    return found
 
 
 def worker_write_checkpoint(path: str) -> dict:
@@ -431,53 +446,54 @@ def section_networks(rounds: int) -> None:
 
     print(f"\nForward pass of published models at 256x192, {THREADS} threads")
     for name in NETWORKS:
-        for batch in ("1", "8"):
-            _print_forward(name, batch, rounds)
+        _print_forward(name, rounds)
 
 
-def _print_forward(name: str, batch: str, rounds: int) -> None:
-    best: dict[str, float] = {}
+def _print_forward(name: str, rounds: int) -> None:
+    best: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        onnx = _exported_forward(name, batch, Path(folder))
+        runs = {backend: ("forward", backend, name) for backend in installed_backends()}
+        if importlib.util.find_spec("torch"):
+            runs["plain torch"] = ("plain_forward", "torch", name)
+        if _write_onnx(name, folder):
+            runs["onnx"] = ("runtime_forward", installed_backends()[0], folder)
         for _ in range(rounds):
-            runs = {backend: ("forward", backend, name) for backend in installed_backends()}
-            if importlib.util.find_spec("torch"):
-                runs["plain torch"] = ("plain_forward", "torch", name)
-            if onnx:
-                runs["onnx"] = ("runtime_forward", installed_backends()[0], str(onnx))
-            for row, (worker, backend, subject) in runs.items():
-                ms = measure(worker, backend, subject, batch)["ms"]
-                best[row] = min(ms, best.get(row, ms))
-    fastest = min(best.values())
-    print(f"  {name}, batch {batch}")
-    for row, ms in best.items():
-        print(f"    {row:12s} {ms:8.1f} ms {ms / fastest:6.2f} x the fastest")
+            for row, run in runs.items():
+                for batch, ms in measure(*run).items():
+                    known = best.setdefault(batch, {})
+                    known[row] = min(ms, known.get(row, ms))
+    for batch, rows in best.items():
+        fastest = min(rows.values())
+        print(f"  {name}, batch {batch}")
+        for row, ms in rows.items():
+            print(f"    {row:12s} {ms:8.1f} ms {ms / fastest:6.2f} x the fastest", flush=True)
 
 
-def _exported_forward(name: str, batch: str, folder: Path) -> Path | None:
+def _write_onnx(name: str, folder: str) -> bool:
+    """Writes a network's raw outputs for every number of images; says why where it cannot."""
     if not importlib.util.find_spec("onnxruntime"):
-        return None
-    path = folder / "network.onnx"
+        return False
     # The converter of TensorFlow graphs needs more than 20 GB for 86 M parameters.
     torch = all(importlib.util.find_spec(name) for name in ("torch", "onnxscript"))
     code = (
         "import pathlib, sys, keras_pose\n"
         "from keras_pose.artifacts.writers import write_artifact\n"
-        "name, path, batch = sys.argv[1:]\n"
+        "name, folder, *batches = sys.argv[1:]\n"
         "model = keras_pose.TopdownEstimator.from_preset(name, load_weights=False)\n"
-        "write_artifact(model, pathlib.Path(path), 'onnx', False, False, int(batch))\n"
+        "for batch in batches:\n"
+        "    path = pathlib.Path(folder) / f'{batch}.onnx'\n"
+        "    write_artifact(model, path, 'onnx', False, False, int(batch))\n"
     )
     environment = {
         **os.environ,
         "KERAS_BACKEND": "torch" if torch else "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    command = [sys.executable, "-c", code, name, str(path), batch]
+    command = [sys.executable, "-c", code, name, folder, *FORWARD_BATCHES]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     if done.returncode:
         print(f"  {name}: not written as ONNX: {done.stderr.strip().splitlines()[-1:]}")
-        return None
-    return path
+    return done.returncode == 0
 
 
 def section_convert(rounds: int) -> None:

@@ -48,7 +48,7 @@ def add_parser(commands) -> None:
         type=float,
         help="stored pixels for a pixel of the input, at most; default: 1",
     )
-    parser.add_argument("--quality", metavar="Q", type=int, help="of JPEG; default: 90")
+    parser.add_argument("--quality", metavar="Q", type=int, help="of JPEG; default: 85")
     parser.add_argument(
         "--padding", metavar="P", type=float, help="factor on the boxes' sides; default: 1.25"
     )

@@ -35,7 +35,7 @@ class ShardSettings:
         half_body: float, factor on the extent of a half's keypoints; 0: no half bodies. Default
             1.5.
         resolution: float, largest number of stored pixels for a pixel of the input. Default 1.0.
-        quality: int, of JPEG, 1..100. Default 90.
+        quality: int, of JPEG, 1..100. Default 85.
     """
 
     input_sizes: tuple[tuple[int, int], ...] = ((192, 256),)
@@ -45,7 +45,7 @@ class ShardSettings:
     shift: float = 0.16
     half_body: float = 1.5
     resolution: float = 1.0
-    quality: int = 90
+    quality: int = 85
 
     def __post_init__(self):
         try:
