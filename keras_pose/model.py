@@ -34,7 +34,7 @@ class Inference(keras.Model):
         outputs = self.model(images, training=False)
         codec = self.model.head.codec
         if self.flip_test:
-            mirrored = self.model(ops.flip(images, axis=2), training=False)
+            mirrored = self.model(self.model.mirrored(images), training=False)
             mirrored = codec.flip(mirrored, self.model.skeleton.flip_indices)
             outputs = tree.map_structure(lambda a, b: 0.5 * (a + b), outputs, mirrored)
         return self.model.select_outputs(codec.decode(outputs)) if self.decode else outputs
@@ -75,6 +75,10 @@ class ImageModel(PresetMixin, keras.Model):
         width, height = self.input_size
         self._check_outputs(self.call(symbolic((None, height, width, 3), "uint8")))
         self.built = True
+
+    def mirrored(self, images):
+        """What the model sees in a mirror."""
+        return ops.flip(images, axis=2)
 
     def select_outputs(self, decoded: dict) -> dict:
         """For subclasses: what predictions keep of the decoded outputs."""

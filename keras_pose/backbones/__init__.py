@@ -3,6 +3,7 @@
 from keras_pose.backbones.alexnet import AlexNet
 from keras_pose.backbones.cpm import CPM
 from keras_pose.backbones.csp import CSPDarknet, CSPNeXt
+from keras_pose.backbones.dstformer import DSTFormer
 from keras_pose.backbones.hand_landmark_backbone import HandLandmarkBackbone
 from keras_pose.backbones.hourglass import Hourglass
 from keras_pose.backbones.hourglass_ae import HourglassAE
@@ -22,6 +23,7 @@ from keras_pose.backbones.scnet import SCNet
 from keras_pose.backbones.shufflenet_v1 import ShuffleNetV1
 from keras_pose.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_pose.backbones.swin_transformer import SwinTransformer
+from keras_pose.backbones.tcn import TCN
 from keras_pose.backbones.uniformer import UniFormer
 from keras_pose.backbones.vgg import VGG
 from keras_pose.backbones.vipnas_mobilenet_v3 import ViPNASMobileNetV3

@@ -5,9 +5,11 @@ from keras_pose.codecs.codec import Codec
 from keras_pose.codecs.hand_landmark_label import HandLandmarkLabel
 from keras_pose.codecs.integral_regression_label import IntegralRegressionLabel
 from keras_pose.codecs.megvii_heatmap import MegviiHeatmap
+from keras_pose.codecs.motionbert_label import MotionBERTLabel
 from keras_pose.codecs.movenet import MoveNetCodec
 from keras_pose.codecs.msra_heatmap import MSRAHeatmap
 from keras_pose.codecs.multilevel_heatmap import MultilevelHeatmap
+from keras_pose.codecs.pose_lifting import ImagePoseLifting, VideoPoseLifting
 from keras_pose.codecs.regression_label import RegressionLabel
 from keras_pose.codecs.simcc_label import SimCCLabel
 from keras_pose.codecs.skps_heatmap import SKPSHeatmap

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_pose.estimators.topdown import TopdownEstimator
+from keras_pose.estimators.pose_estimator import PoseEstimator
 from keras_pose.preset.conversion import build, described
 
 
@@ -14,7 +14,7 @@ def from_mmpose(
     codec=None,
     udp: bool | None = None,
     box_padding: float | None = None,
-) -> TopdownEstimator:
+) -> PoseEstimator:
     """An estimator from an MMPose config and its weights. Nothing in the files is executed.
 
     Args:
@@ -24,7 +24,7 @@ def from_mmpose(
         state_dict_or_path: a `.pth`, `.safetensors` or `.npz`, or `{name: array}` in PyTorch's
             layouts. Names of MMPose 0.x are understood.
         skeleton: `Skeleton` or the name of one; its keypoints are the head's. Default: the
-            config's, else "coco".
+            config's, else "coco", of lifters "h36m".
         codec: MMPose's settings of the codec of training where they are not those of the head's
             decoder: a list for networks that learn several levels of targets.
         udp: bool, whether the model's crops are made by the unbiased warp (`use_udp` of
@@ -39,7 +39,8 @@ def from_mmpose(
             unused: it lists them and names the published architecture that is nearest.
     """
     if isinstance(model_config, Mapping):
-        settings = {"model_config": model_config, "skeleton": "coco"}
+        lifts = model_config.get("type") == "PoseLifter"
+        settings = {"model_config": model_config, "skeleton": "h36m" if lifts else "coco"}
     else:
         settings, _ = described(model_config)
     given = {"skeleton": skeleton, "codec": codec, "udp": udp, "box_padding": box_padding}

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_pose.layers import component
 from keras_pose.layers.naming import copy_fitting_variables
 from keras_pose.model import ImageModel
 from keras_pose.skeleton import Skeleton
@@ -18,6 +19,7 @@ class PoseEstimator(ImageModel):
     Args:
         skeleton: `Skeleton`, its config, or the name of one in the package: the keypoints that the
             head learns.
+        parts: {attribute: layer or its config}, what a subclass is made of besides.
         output_keypoints: names or positions of the keypoints that predictions keep, for models
             that learnt more than they report; default: all. `output_skeleton` is their skeleton.
         (others): see `ImageModel`.
@@ -25,7 +27,12 @@ class PoseEstimator(ImageModel):
 
     task = "pose"
 
-    def __init__(self, backbone, head, skeleton="coco", output_keypoints=None, **kwargs):
+    # What training shows besides the loss.
+    metric = "pck"
+
+    def __init__(
+        self, backbone, head, skeleton="coco", output_keypoints=None, parts=None, **kwargs
+    ):
         super().__init__(backbone, head, **kwargs)
         self.skeleton = Skeleton.resolve(skeleton)
         self.output_skeleton = self.skeleton
@@ -40,9 +47,10 @@ class PoseEstimator(ImageModel):
                 f"the head predicts {keypoints} keypoints, the skeleton "
                 f'"{self.skeleton.name}" has {self.skeleton.num_keypoints}'
             )
-        terms = self.head.loss_module.terms if self.head.loss_module is not None else ()
-        self._terms = {name: keras.metrics.Mean(name=name) for name in terms}
-        self._pck = keras.metrics.Mean(name="pck")
+        for name, part in (parts or {}).items():
+            setattr(self, name, component(part))
+        self._terms = {name: keras.metrics.Mean(name=name) for name in self._loss_terms()}
+        self._tracked = keras.metrics.Mean(name=self.metric)
         self.build()
 
     def fit(self, *args, callbacks=None, **kwargs):
@@ -89,20 +97,28 @@ class PoseEstimator(ImageModel):
             raise ValueError(
                 "sample_weight is not read: put weights (B, N, K) into the labels instead"
             )
-        codec = self.head.codec
         labels = self._checked_labels(y)
         outputs = {key: ops.cast(value, "float32") for key, value in y_pred.items()}
-        terms = self.head.loss_module(codec.encode(labels), outputs)
+        targets = self.head.codec.encode(labels)
+        terms = self._compare(targets, outputs)
         # Vectors with one entry per sample: TensorFlow runs a step once more on an empty batch at
         # the end of data of unknown length, where a scalar would count.
         each = ops.ones_like(labels["visible"][:, 0, 0])
         for name, value in terms.items():
             self._terms[name].update_state(value * each)
-        self._track_pck(labels, codec.decode(outputs))
+        self._track(labels, targets, outputs)
         loss = sum(terms.values())
         for penalty in self.losses:
             loss = loss + penalty
         return loss / self._replicas()
+
+    def _loss_terms(self) -> tuple[str, ...]:
+        """Names of what `_compare` returns."""
+        return () if self.head.loss_module is None else self.head.loss_module.terms
+
+    def _compare(self, targets: dict, outputs: dict) -> dict:
+        """The terms of the loss."""
+        return self.head.loss_module(targets, outputs)
 
     def select_outputs(self, decoded: dict) -> dict:
         """The keypoints that predictions keep, of everything that is decoded."""
@@ -136,11 +152,12 @@ class PoseEstimator(ImageModel):
         labels["keypoints"] = ops.where(visible, labels["keypoints"], 0.0)
         return labels
 
-    def _track_pck(self, labels, decoded):
+    def _track(self, labels, targets, outputs):
+        decoded = self.head.codec.decode(outputs)
         distance = ops.norm(decoded["keypoints"] - labels["keypoints"], axis=-1)
         found = ops.cast(distance < PCK_THRESHOLD * max(self.input_size), "float32")
         counted = ops.cast(labels["visible"] > 0, "float32")
-        self._pck.update_state(found, sample_weight=counted)
+        self._tracked.update_state(found, sample_weight=counted)
 
     @staticmethod
     def _replicas() -> int:

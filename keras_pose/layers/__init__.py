@@ -6,6 +6,7 @@ from keras_pose.layers.channel_shuffle import channel_shuffle
 from keras_pose.layers.composite import Composite, Stack, component, serialized, symbolic
 from keras_pose.layers.conv_module import ConvModule, SeparableConvModule, SqueezeExcite
 from keras_pose.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D
+from keras_pose.layers.convolution_1d import Conv1D
 from keras_pose.layers.deformable import DeformableConv2D
 from keras_pose.layers.dense import Dense
 from keras_pose.layers.drop_path import DropPath, drop_path_rates
@@ -15,6 +16,7 @@ from keras_pose.layers.initialization import (
     set_kernel_initializer,
     skip_initialization,
 )
+from keras_pose.layers.keypoint_normalization import KeypointNormalization
 from keras_pose.layers.normalization import (
     BatchNormalization,
     GroupNormalization,

@@ -15,6 +15,7 @@ from keras_pose.losses.keypoint_mse import (
     KeypointOHKMMSELoss,
 )
 from keras_pose.losses.loss import Loss
+from keras_pose.losses.motion import MPJPEVelocityJointLoss
 from keras_pose.losses.movenet import MoveNetLoss
 from keras_pose.losses.multilevel import MultilevelLoss
 from keras_pose.losses.multiple import MultipleLossWrapper
@@ -26,5 +27,6 @@ from keras_pose.losses.regression import (
     SoftWeightSmoothL1Loss,
 )
 from keras_pose.losses.rle import RLELoss
+from keras_pose.losses.semi_supervision import SemiSupervisionLoss
 from keras_pose.losses.skps import SKPSLoss
 from keras_pose.losses.wing import SoftWingLoss, WingLoss

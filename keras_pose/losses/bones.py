@@ -38,14 +38,15 @@ class BoneLoss(CoordinateLoss):
         return 1.0 if weights is None else ops.take(weights, self._bones()[0], axis=1)
 
     def compare(self, output, target, weights):
-        difference = (self._lengths(output) - self._lengths(target)) * weights
+        difference = (self.lengths(output) - self.lengths(target)) * weights
         return ops.mean(magnitude(ops.mean(difference, axis=0)))
 
     def _bones(self):
         bones = [(i, parent) for i, parent in enumerate(self.joint_parents) if i != parent]
         return [ops.convert_to_tensor(ends, dtype="int32") for ends in zip(*bones, strict=True)]
 
-    def _lengths(self, keypoints):
+    def lengths(self, keypoints):
+        """Lengths `(B, bones)` in the keypoints' unit."""
         child, parent = self._bones()
         return norm(ops.take(keypoints, child, axis=1) - ops.take(keypoints, parent, axis=1))
 

@@ -1,6 +1,13 @@
 """MMPose's backbones; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import high_resolution, mobile, residual, rtmpose, transformers
+from keras_pose.checkpoints.mmpose import (
+    high_resolution,
+    lifting,
+    mobile,
+    residual,
+    rtmpose,
+    transformers,
+)
 from keras_pose.checkpoints.mmpose.types import Type, same
 
 
@@ -15,6 +22,7 @@ TYPES = {
     **transformers.TYPES,
     **residual.TYPES,
     **mobile.TYPES,
+    **lifting.BACKBONES,
     "VGG": Type(
         "VGG",
         {**same("depth", "out_indices", "ceil_mode", "with_last_pool"), "norm_cfg": "norm"},

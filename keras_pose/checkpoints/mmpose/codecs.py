@@ -1,5 +1,6 @@
 """MMPose's codecs; see `types.Type`."""
 
+from keras_pose.checkpoints.mmpose import lifting
 from keras_pose.checkpoints.mmpose.types import Type, same
 
 _MAPS = {"input_size": "input_size", "heatmap_size": "heatmap_size"}
@@ -7,6 +8,7 @@ _SHIFT_MAPS = {"shift_heatmap": ("shift_flipped", False)}
 _SHIFT_COORDINATES = {"shift_coords": ("shift_flipped", True)}
 
 TYPES = {
+    **lifting.CODECS,
     "MSRAHeatmap": Type(
         "MSRAHeatmap",
         {**_MAPS, "sigma": "sigma", "unbiased": "unbiased", "blur_kernel_size": "blur_kernel_size"},

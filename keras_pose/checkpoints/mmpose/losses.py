@@ -52,10 +52,19 @@ TYPES = {
     "SmoothL1Loss": _row("SmoothL1Loss"),
     "SoftWeightSmoothL1Loss": _row("SoftWeightSmoothL1Loss", "supervise_empty", "beta"),
     "L1Loss": _row("L1Loss", "reduction"),
-    "MSELoss": _row("MSELoss"),
+    "MSELoss": _row("MSELoss", loss_name="term"),
     "WingLoss": _row("WingLoss", "omega", "epsilon"),
     "SoftWingLoss": _row("SoftWingLoss", "omega1", "omega2", "epsilon"),
-    "MPJPELoss": _row("MPJPELoss"),
+    "MPJPELoss": _row("MPJPELoss", loss_name="term"),
+    "MPJPEVelocityJointLoss": _row(
+        "MPJPEVelocityJointLoss", "lambda_scale", "lambda_3d_velocity", loss_name="term"
+    ),
+    "SemiSupervisionLoss": _same(
+        "SemiSupervisionLoss",
+        *("joint_parents", "projection_loss_weight", "bone_loss_weight"),
+        # Calls without a loss; who trains decides from when on it counts.
+        ignored={"warmup_iterations": None},
+    ),
     "BoneLoss": _row("BoneLoss", "joint_parents", loss_name="term"),
     "RLELoss": Type(
         "RLELoss",

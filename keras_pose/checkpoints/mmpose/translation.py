@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping
 
-from keras_pose.checkpoints.mmpose import backbones, codecs, heads, losses, necks
+from keras_pose.checkpoints.mmpose import backbones, codecs, heads, lifting, losses, necks
 from keras_pose.checkpoints.mmpose.types import Type
 
 TYPES: dict[str, Type] = {
@@ -45,9 +45,12 @@ def translate_model(
     Raises:
         ValueError: if the model uses a type or a setting that has no counterpart; it names it.
     """
+    if config.get("type") == "PoseLifter":
+        return _lifter(config, skeleton, codec)
     if config.get("type") != "TopdownPoseEstimator":
         raise ValueError(
-            f"only TopdownPoseEstimator models can be translated, got {config.get('type')!r}"
+            "only TopdownPoseEstimator models and PoseLifters can be translated, got "
+            f"{config.get('type')!r}"
         )
     test = config.get("test_cfg") or {}
     translation = _Translation({**test, "plain_warp": not udp})
@@ -67,6 +70,28 @@ def translate_model(
             "input_size": list(_decoder(head)["input_size"]),
             "box_padding": box_padding,
             "udp": udp,
+        },
+    )
+
+
+def _lifter(config: Mapping, skeleton, codec=None) -> dict:
+    """`translate_model` of a model that lifts 2D poses to 3D."""
+    translation = _Translation(config.get("test_cfg") or {})
+    head = dict(config["head"])
+    if codec is not None:
+        # The targets of training; predictions are decoded as the head's codec says.
+        head["decoder"] = {**head["decoder"], "mode": codec.get("mode", "test")}
+    parts = {"backbone": config["backbone"], "head": head}
+    parts |= {name: config[name] for name in ("traj_backbone", "traj_head") if config.get(name)}
+    return keras_config(
+        "PoseLifter",
+        {
+            **{name: translation(part, name) for name, part in parts.items()},
+            "preprocess": keras_config(
+                "KeypointNormalization", lifting.normalization(head["decoder"])
+            ),
+            "skeleton": skeleton,
+            "input_size": list(lifting.IMAGE_SIZE),
         },
     )
 
