@@ -1,4 +1,4 @@
-"""COCO keypoint average precision through whichever evaluation library is installed."""
+"""COCO keypoint average precision, by this package or by an evaluation library."""
 
 import contextlib
 import gc
@@ -11,16 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.evaluation.coco_matching import OKS_THRESHOLDS, curves, match, size_groups
 from keras_pose.evaluation.coco_records import GroundTruthTable, ResultTable, read_records
+
+# This package's own evaluation, the fastest: tables need not become records again.
+OWN_ENGINE = "keras-pose"
 
 # name on the package index -> (annotations class, evaluation class), the fastest first. All four
 # share the interface of pycocotools as far as `_evaluate` uses it.
-ENGINES = {
+LIBRARIES = {
     "hotcoco": ("hotcoco:COCO", "hotcoco:COCOeval"),
     "ultrafast-pycocotools": ("ultrafast_pycocotools:COCO", "ultrafast_pycocotools:COCOeval"),
     "faster-coco-eval": ("faster_coco_eval:COCO", "faster_coco_eval:COCOeval_faster"),
     "pycocotools": ("pycocotools.coco:COCO", "pycocotools.cocoeval:COCOeval"),
 }
+
+ENGINES = (OWN_ENGINE, *LIBRARIES)
 
 # Per-keypoint constants of the 17 COCO keypoints, https://cocodataset.org/#keypoints-eval.
 COCO_SIGMAS = (
@@ -44,29 +50,27 @@ METRICS = {
     "AR_M": ("recall", None, "medium"),
     "AR_L": ("recall", None, "large"),
 }
-_OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
 def coco_engine(name: str = "auto") -> str:
-    """Name of the evaluation library that `coco_keypoint_ap` uses.
+    """What `coco_keypoint_ap` computes with.
 
     Args:
-        name: one of `hotcoco`, `ultrafast-pycocotools`, `faster-coco-eval`, `pycocotools`, or
-            `auto` for the fastest that is installed.
+        name: `keras-pose` for this package's own evaluation, which `auto` takes; or a library:
+            `hotcoco`, `ultrafast-pycocotools`, `faster-coco-eval` or `pycocotools`.
 
     Raises:
         ValueError: for another name.
-        ImportError: if it (with `auto`: each of them) is missing.
+        ImportError: if the library is missing.
     """
     if name not in ("auto", *ENGINES):
         raise ValueError(f"engine must be 'auto' or one of {list(ENGINES)}, got {name!r}")
-    for candidate in ENGINES if name == "auto" else (name,):
-        module = ENGINES[candidate][0].partition(":")[0].partition(".")[0]
-        if importlib.util.find_spec(module) is not None:
-            return candidate
-    if name == "auto":
-        raise ImportError("COCO evaluation needs a library: pip install keras-pose[train]")
-    raise ImportError(f"the evaluation engine {name} is not installed: pip install {name}")
+    if name in ("auto", OWN_ENGINE):
+        return OWN_ENGINE
+    module = LIBRARIES[name][0].partition(":")[0].partition(".")[0]
+    if importlib.util.find_spec(module) is None:
+        raise ImportError(f"the evaluation engine {name} is not installed: pip install {name}")
+    return name
 
 
 def coco_keypoint_ap(
@@ -109,7 +113,7 @@ def coco_keypoint_ap(
     Raises:
         ValueError: for malformed input.
         FileNotFoundError: for a path that does not exist.
-        ImportError: if no engine is installed.
+        ImportError: if the engine is not installed.
     """
     with _garbage_collection_paused():
         truth = GroundTruthTable.from_coco(
@@ -133,8 +137,8 @@ def table_ap(
     if not len(detections.scores) or truth.ignored.all():
         return _without_matches(truth)
     sigmas = _checked_sigmas(sigmas, truth.num_keypoints)
-    curves = _evaluate(engine, truth.to_coco(), detections.to_coco(), sigmas, int(max_detections))
-    return {name: _summarize(curves, *metric) for name, metric in METRICS.items()}
+    values = _curves(engine, truth, detections, sigmas, int(max_detections))
+    return {name: summarize(values, *metric) for name, metric in METRICS.items()}
 
 
 @contextlib.contextmanager
@@ -165,9 +169,18 @@ def _checked_sigmas(sigmas, num_keypoints) -> np.ndarray:
     return sigmas
 
 
-def _evaluate(engine, ground_truth, results, sigmas, max_detections) -> dict[str, np.ndarray]:
+def _curves(engine, truth, detections, sigmas, max_detections) -> dict[str, np.ndarray]:
     """Precision `(T, R, C, A)` and recall `(T, C, A)`, -1 where nothing is annotated."""
-    annotations, evaluation = (_load(path) for path in ENGINES[engine])
+    if engine != OWN_ENGINE:
+        return _of_library(engine, truth.to_coco(), detections.to_coco(), sigmas, max_detections)
+    ranges = np.array(list(AREA_RANGES.values()), np.float64)
+    ignored = truth.ignored | ~size_groups(truth.areas, ranges)
+    matches = match(truth, detections, sigmas, max_detections, ignored, ranges)
+    return curves(truth, detections, matches, ignored)
+
+
+def _of_library(engine, ground_truth, results, sigmas, max_detections) -> dict[str, np.ndarray]:
+    annotations, evaluation = (_load(path) for path in LIBRARIES[engine])
     with contextlib.redirect_stdout(io.StringIO()):
         truth = annotations()
         truth.dataset = ground_truth
@@ -177,8 +190,7 @@ def _evaluate(engine, ground_truth, results, sigmas, max_detections) -> dict[str
         evaluator.params.maxDets = [max_detections]
         evaluator.evaluate()
         evaluator.accumulate()
-    curves = evaluator.eval
-    return {name: np.asarray(curves[name])[..., 0] for name in ("precision", "recall")}
+    return {name: np.asarray(evaluator.eval[name])[..., 0] for name in ("precision", "recall")}
 
 
 def _load(path):
@@ -186,10 +198,11 @@ def _load(path):
     return getattr(importlib.import_module(module), name)
 
 
-def _summarize(curves, kind, threshold, area) -> float:
-    values = curves[kind][..., list(AREA_RANGES).index(area)]
+def summarize(values: Mapping, kind: str, threshold: float | None, area: str) -> float:
+    """The number of one row of `METRICS`, of the curves of an evaluation."""
+    values = values[kind][..., list(AREA_RANGES).index(area)]
     if threshold is not None:
-        values = values[np.isclose(_OKS_THRESHOLDS, threshold)]
+        values = values[np.isclose(OKS_THRESHOLDS, threshold)]
     values = values[values > -1]
     return float(np.mean(values)) if values.size else -1.0
 

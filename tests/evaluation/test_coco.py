@@ -322,15 +322,12 @@ def test_nothing_is_printed_and_input_is_left_alone(engine, capfd):
     assert gc.isenabled()
 
 
-def test_the_fastest_installed_engine_is_chosen(monkeypatch):
+def test_libraries_are_used_when_asked_for_and_installed(monkeypatch):
     installed = {"faster_coco_eval", "pycocotools"}
     monkeypatch.setattr(
         coco.importlib.util, "find_spec", lambda name: name if name in installed else None
     )
-    assert coco_engine() == "faster-coco-eval"
+    assert coco_engine() == "keras-pose"
     assert coco_engine("pycocotools") == "pycocotools"
     with pytest.raises(ImportError, match="pip install hotcoco"):
         coco_engine("hotcoco")
-    installed.clear()
-    with pytest.raises(ImportError, match=r"pip install keras-pose\[train\]"):
-        coco_engine()

@@ -1,0 +1,188 @@
+"""COCO's matching of detected and annotated people, and its precision and recall, in NumPy.
+
+The rules are those of pycocotools 2.0.11 (https://cocodataset.org/#keypoints-eval); what is looped
+over there image by image, threshold by threshold and size by size is here one pass over the ranks:
+all detections that are the n-th best of their image choose at once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_pose.evaluation.coco_records import GroundTruthTable, ResultTable
+
+OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+
+# A threshold of 1 would otherwise be missed by rounding.
+_ALMOST_ONE = 1 - 1e-10
+_TINY = np.spacing(1)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Who was matched with whom, of D detections in the order of their rank in an image.
+
+    Attributes:
+        rows: `(D,)` rows of the result table that count, at most `max_detections` an image.
+        truth: `(D, T, R)` row of the ground truth that each one was matched with at T thresholds
+            and R size ranges, -1 for none.
+        ignored: `(D, T, R)` bool, detections that count neither as right nor as wrong.
+        similarity: `(D,)` best OKS with any annotation of the image, 0 without any.
+        nearest: `(D,)` the row with that OKS, -1 without any.
+    """
+
+    rows: np.ndarray
+    truth: np.ndarray
+    ignored: np.ndarray
+    similarity: np.ndarray
+    nearest: np.ndarray
+
+
+def size_groups(areas: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+    """`(R, N)` bool: which areas `(N,)` lie in which ranges `(R, 2)`, limits inclusive."""
+    return (areas >= ranges[:, :1]) & (areas <= ranges[:, 1:])
+
+
+def match(
+    truth: GroundTruthTable,
+    detections: ResultTable,
+    sigmas: np.ndarray,
+    max_detections: int,
+    ignored: np.ndarray,
+    ranges: np.ndarray,
+    thresholds: np.ndarray = OKS_THRESHOLDS,
+) -> Matches:
+    """Matches detections greedily, the best of an image first.
+
+    Of several annotations the one of the highest OKS is taken, of equal ones the later; ignored
+    ones only if no other is left. Crowds can be matched many times.
+
+    Args:
+        truth, detections: the tables.
+        sigmas: `(K,)`.
+        max_detections: detections of an image that count.
+        ignored: `(R, G)` bool, annotations that count neither as found nor as missed.
+        ranges: `(R, 2)` areas of detections; unmatched ones outside are ignored.
+        thresholds: `(T,)` OKS from which on a detection matches.
+    """
+    groups = truth.images * max(len(truth.category_ids), 1) + truth.categories
+    own = detections.images * max(len(truth.category_ids), 1) + detections.categories
+    rows = np.lexsort((-detections.scores, own))
+    rank = _positions(own[rows])
+    rows, rank = rows[rank < max_detections], rank[rank < max_detections]
+    own = own[rows]
+
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], own, "left")
+    counts = np.searchsorted(groups[order], own, "right") - starts
+    left = np.repeat(np.arange(len(rows)), counts)
+    offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    right = order[np.repeat(starts, counts) + offset]
+    similarity = _similarities(truth, detections, rows[left], right, sigmas)
+
+    # Best last, so that the later of equals wins when the last eligible one is taken.
+    pairs = np.lexsort((right, similarity, left))
+    left, right, similarity = left[pairs], right[pairs], similarity[pairs]
+    nearest = np.full(len(rows), -1)
+    best = np.zeros(len(rows))
+    nearest[left], best[left] = right, similarity
+
+    thresholds = np.minimum(thresholds, _ALMOST_ONE)
+    near = similarity >= thresholds[0]
+    left, right, similarity = left[near], right[near], similarity[near]
+    place = _positions(left)
+    width = int(place.max()) + 1 if len(place) else 0
+    candidates = np.full((len(rows), width), -1)
+    overlaps = np.full((len(rows), width), -1.0)
+    candidates[left, place], overlaps[left, place] = right, similarity
+
+    shape = (len(rows), len(thresholds), len(ranges))
+    matched = np.full(shape, -1)
+    taken = np.zeros((len(truth.areas), *shape[1:]), bool)
+    counted = ~ignored.T
+    for turn in range(int(rank.max()) + 1 if width and len(rank) else 0):
+        now = np.flatnonzero((rank == turn) & (candidates[:, 0] >= 0))
+        chosen = candidates[now]
+        free = ~taken[chosen] | truth.crowd[chosen][..., None, None]
+        free &= overlaps[now][..., None, None] >= thresholds[:, None]
+        preferred = np.arange(1, width + 1)[:, None, None] + width * counted[chosen][:, :, None]
+        preference = np.where(free, preferred, 0)
+        pick = preference.argmax(1)
+        found = np.take_along_axis(chosen, pick.reshape(len(now), shape[1] * shape[2]), 1).reshape(
+            pick.shape
+        )
+        found = np.where(preference.any(1), found, -1)
+        matched[now] = found
+        at, threshold, size = np.nonzero(found >= 0)
+        taken[found[at, threshold, size], threshold, size] = True
+
+    boxes = detections.boxes[rows]
+    outside = ~size_groups(boxes[:, 2] * boxes[:, 3], ranges).T
+    hit = matched >= 0
+    sizes = np.arange(len(ranges))
+    neither = np.where(hit, ignored[sizes, matched], outside[:, None, :])
+    return Matches(rows, matched, neither, best, nearest)
+
+
+def curves(
+    truth: GroundTruthTable, detections: ResultTable, matches: Matches, ignored: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Precision `(T, 101, C, R)` and recall `(T, C, R)`, -1 where nothing is annotated.
+
+    Args:
+        truth, detections, matches: the tables and how they were matched.
+        ignored: `(R, G)` bool, as for `match`.
+    """
+    _, thresholds, sizes = matches.truth.shape
+    kinds = len(truth.category_ids)
+    precision = -np.ones((thresholds, len(RECALLS), kinds, sizes))
+    recall = -np.ones((thresholds, kinds, sizes))
+    for kind in range(kinds):
+        annotated = (~ignored & (truth.categories == kind)).sum(1)
+        of_kind = np.flatnonzero(detections.categories[matches.rows] == kind)
+        scores = detections.scores[matches.rows[of_kind]]
+        of_kind = of_kind[np.argsort(-scores, kind="stable")]
+        hit, neither = matches.truth[of_kind] >= 0, matches.ignored[of_kind]
+        right = (hit & ~neither).cumsum(0)
+        wrong = (~hit & ~neither).cumsum(0)
+        share = right / (right + wrong + _TINY)
+        share = np.maximum.accumulate(share[::-1])[::-1]
+        for size in np.flatnonzero(annotated):
+            found = right[..., size] / annotated[size]
+            recall[:, kind, size] = found[-1] if len(found) else 0
+            for level in range(thresholds):
+                at = np.searchsorted(found[:, level], RECALLS, side="left")
+                reached = at < len(found)
+                values = np.zeros(len(RECALLS))
+                values[reached] = share[at[reached], level, size]
+                precision[level, :, kind, size] = values
+    return {"precision": precision, "recall": recall}
+
+
+def _positions(groups: np.ndarray) -> np.ndarray:
+    """`(N,)` position of each element in its group; equal groups lie side by side."""
+    if not len(groups):
+        return np.zeros(0, np.int64)
+    first = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
+    lengths = np.diff(np.r_[first, len(groups)])
+    return np.arange(len(groups)) - np.repeat(first, lengths)
+
+
+def _similarities(truth, detections, left, right, sigmas) -> np.ndarray:
+    """`(P,)` OKS of pairs of rows; without labelled keypoints by the box enlarged three times."""
+    points = np.ascontiguousarray(detections.keypoints[:, :, :2])[left]
+    labelled = truth.keypoints[:, :, 2] > 0
+    offsets = points - np.ascontiguousarray(truth.keypoints[:, :, :2])[right]
+    bare = np.flatnonzero((truth.labelled == 0)[right])
+    if len(bare):
+        boxes = truth.boxes[right[bare]]
+        low = (boxes[:, :2] - boxes[:, 2:])[:, None]
+        high = (boxes[:, :2] + 2 * boxes[:, 2:])[:, None]
+        offsets[bare] = np.maximum(low - points[bare], 0) + np.maximum(points[bare] - high, 0)
+    counted = (labelled | (truth.labelled == 0)[:, None])[right]
+    squares = offsets[..., 0] ** 2 + offsets[..., 1] ** 2
+    variances = (2 * sigmas) ** 2
+    exponents = squares / variances / (truth.areas[right] + _TINY)[:, None] / 2
+    similar = np.where(counted, np.exp(-exponents), 0.0)
+    return similar.sum(1) / np.maximum(counted.sum(1), 1)
