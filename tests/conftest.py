@@ -15,6 +15,38 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
+# Tests of code that knows no backend; one run of them says all. Left to every run is what makes
+# batches for `fit` or targets with a codec.
+WITHOUT_BACKEND = (
+    "datasets",
+    "geometry",
+    "visualization",
+    "cli/test_datasets.py",
+    "cli/test_import_dataset.py",
+    "test_images.py",
+    "test_results.py",
+    "test_video.py",
+)
+WITH_BACKEND = (
+    "datasets/shards",
+    "datasets/test_batch_resize.py",
+    "datasets/test_bottomup_pipeline.py",
+    "datasets/test_lifting_dataset.py",
+    "datasets/test_pipeline.py",
+    "datasets/transforms/test_targets.py",
+    "datasets/transforms/test_whole_pipelines.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests")
+        if any(map(path.is_relative_to, WITHOUT_BACKEND)) and not any(
+            map(path.is_relative_to, WITH_BACKEND)
+        ):
+            item.add_marker(pytest.mark.without_backend)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference values and data; the test is skipped where it is missing."""
