@@ -53,12 +53,42 @@ def pck(
         The mean over the keypoints that are annotated at least once (0 if none is), and `(K,)` the
         share of each keypoint, -1 where it is never annotated.
     """
-    distances = keypoint_distances(predictions, ground_truth, visible, norm)
+    shares = shares_within(keypoint_distances(predictions, ground_truth, visible, norm), threshold)
+    return mean_share(shares), shares
+
+
+def shares_within(distances: np.ndarray, threshold: float) -> np.ndarray:
+    """Share of the distances of each keypoint that are smaller than a threshold.
+
+    Args:
+        distances: `(N, ...)`, as `keypoint_distances` gives them.
+        threshold: a distance equal to it is too far.
+
+    Returns:
+        `(...)` float64, -1 where no distance is measured.
+    """
     annotated = distances != _MASKED
     counts = annotated.sum(0)
     correct = (annotated & (distances < threshold)).sum(0)
-    shares = np.where(counts > 0, correct / np.maximum(counts, 1), -1.0)
-    return float(shares[counts > 0].mean()) if counts.any() else 0.0, shares
+    return np.where(counts > 0, correct / np.maximum(counts, 1), -1.0)
+
+
+def mean_share(shares: np.ndarray) -> float:
+    """Mean over the keypoints that are annotated at least once, 0 if none is."""
+    return float(shares[shares >= 0].mean()) if (shares >= 0).any() else 0.0
+
+
+def mean_distance(distances: np.ndarray) -> float:
+    """Mean of all measured distances (each counts the same), 0 without any."""
+    annotated = distances != _MASKED
+    return float(distances[annotated].mean(dtype=np.float64)) if annotated.any() else 0.0
+
+
+def mean_distances(distances: np.ndarray) -> np.ndarray:
+    """Mean distance `(K,)` of each keypoint, -1 where it is never measured."""
+    annotated = distances != _MASKED
+    counts, sums = annotated.sum(0), np.where(annotated, distances, 0).sum(0, dtype=np.float64)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), -1.0)
 
 
 def keypoint_error(predictions: np.ndarray, ground_truth: np.ndarray, visible: np.ndarray) -> float:
@@ -70,9 +100,7 @@ def keypoint_error(predictions: np.ndarray, ground_truth: np.ndarray, visible: n
     Returns:
         The mean over all annotated keypoints of all instances, 0 without any.
     """
-    distances = keypoint_distances(predictions, ground_truth, visible, 1.0)
-    annotated = distances != _MASKED
-    return float(distances[annotated].mean(dtype=np.float64)) if annotated.any() else 0.0
+    return mean_distance(keypoint_distances(predictions, ground_truth, visible, 1.0))
 
 
 def _checked(predictions, ground_truth, visible):

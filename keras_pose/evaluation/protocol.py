@@ -80,6 +80,8 @@ class EvaluationResult:
         metrics: name to value, the most important first.
         protocol: how they were measured.
         notes: sentences about what was unusual, e.g. predictions that were not finite.
+        per_keypoint: metric to keypoint name to value, -1 where it is never annotated; for metrics
+            that can be told apart by keypoint.
 
     Example:
         >>> print(evaluate_topdown(estimator, people))
@@ -90,6 +92,7 @@ class EvaluationResult:
     metrics: dict[str, float]
     protocol: Protocol
     notes: tuple[str, ...] = field(default=())
+    per_keypoint: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> float:
         return self.metrics[name]
@@ -108,7 +111,26 @@ class EvaluationResult:
             "metrics": dict(self.metrics),
             "protocol": self.protocol.to_dict(),
             "notes": list(self.notes),
+            "per_keypoint": {name: dict(values) for name, values in self.per_keypoint.items()},
         }
+
+    def keypoint_table(self) -> str:
+        """A line a keypoint with its metrics, empty if none can be told apart by keypoint."""
+        if not self.per_keypoint:
+            return ""
+        names = list(dict.fromkeys(name for row in self.per_keypoint.values() for name in row))
+        rows = [["keypoint", *self.per_keypoint]]
+        for name in names:
+            values = [row.get(name, -1) for row in self.per_keypoint.values()]
+            rows.append([name, *(_number(value) for value in values)])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                [row[0].ljust(widths[0])]
+                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            )
+            for row in rows
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping) -> "EvaluationResult":
@@ -121,7 +143,8 @@ class EvaluationResult:
             raise ValueError(f"a result must be a dict with 'metrics' and 'protocol', got {data!r}")
         metrics = {str(name): float(value) for name, value in data["metrics"].items()}
         notes = tuple(data.get("notes", ()))
-        return cls(metrics, Protocol.from_dict(data.get("protocol")), notes)
+        per_keypoint = {name: dict(row) for name, row in data.get("per_keypoint", {}).items()}
+        return cls(metrics, Protocol.from_dict(data.get("protocol")), notes, per_keypoint)
 
 
 def _number(value: float) -> str:
