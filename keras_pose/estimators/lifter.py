@@ -311,7 +311,7 @@ class PoseLifter(PoseEstimator):
         error = (found - codec.root(found)) - (points - codec.root(points))
         distance = ops.sqrt(ops.sum(ops.square(error), axis=-1))
         counted = ops.cast(labels["visible"] > 0, "float32")
-        self._tracked.update_state(distance, sample_weight=counted)
+        self._accuracy.update_state(distance, sample_weight=counted)
 
 
 def _checked_track(keypoints, visible, count: int) -> tuple[np.ndarray, np.ndarray]:

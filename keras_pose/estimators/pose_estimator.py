@@ -50,7 +50,7 @@ class PoseEstimator(ImageModel):
         for name, part in (parts or {}).items():
             setattr(self, name, component(part))
         self._terms = {name: keras.metrics.Mean(name=name) for name in self._loss_terms()}
-        self._tracked = keras.metrics.Mean(name=self.metric)
+        self._accuracy = keras.metrics.Mean(name=self.metric)
         self.build()
 
     def fit(self, *args, callbacks=None, **kwargs):
@@ -157,7 +157,7 @@ class PoseEstimator(ImageModel):
         distance = ops.norm(decoded["keypoints"] - labels["keypoints"], axis=-1)
         found = ops.cast(distance < PCK_THRESHOLD * max(self.input_size), "float32")
         counted = ops.cast(labels["visible"] > 0, "float32")
-        self._tracked.update_state(found, sample_weight=counted)
+        self._accuracy.update_state(found, sample_weight=counted)
 
     @staticmethod
     def _replicas() -> int:
