@@ -18,6 +18,9 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 _ALMOST_ONE = 1 - 1e-10
 _TINY = np.spacing(1)
 
+# So many fit the processor's cache.
+_PAIRS_AT_A_TIME = 1024
+
 
 @dataclass(frozen=True)
 class Matches:
@@ -92,27 +95,31 @@ def match(
     near = similarity >= thresholds[0]
     left, right, similarity = left[near], right[near], similarity[near]
     place = _positions(left)
-    width = int(place.max()) + 1 if len(place) else 0
-    candidates = np.full((len(rows), width), -1)
-    overlaps = np.full((len(rows), width), -1.0)
+    choices = np.bincount(left, minlength=len(rows))
+    candidates = np.full((len(rows), int(choices.max(initial=0))), -1)
+    overlaps = np.zeros(candidates.shape)
     candidates[left, place], overlaps[left, place] = right, similarity
 
     shape = (len(rows), len(thresholds), len(ranges))
     matched = np.full(shape, -1)
     taken = np.zeros((len(truth.areas), *shape[1:]), bool)
     counted = ~ignored.T
-    for turn in range(int(rank.max()) + 1 if width and len(rank) else 0):
-        now = np.flatnonzero((rank == turn) & (candidates[:, 0] >= 0))
-        chosen = candidates[now]
+    turns = rank * (candidates.shape[1] + 1) + choices
+    turns[choices == 0] = -1
+    order = np.argsort(turns, kind="stable")
+    steps, starts = np.unique(turns[order], return_index=True)
+    for step, now in zip(steps, np.split(order, starts[1:]), strict=True):
+        if step < 0:
+            continue
+        width = choices[now[0]]
+        chosen = candidates[now, :width]
         free = ~taken[chosen] | truth.crowd[chosen][..., None, None]
-        free &= overlaps[now][..., None, None] >= thresholds[:, None]
-        preferred = np.arange(1, width + 1)[:, None, None] + width * counted[chosen][:, :, None]
-        preference = np.where(free, preferred, 0)
+        free &= overlaps[now, :width, None, None] >= thresholds[:, None]
+        ranks = np.arange(1, width + 1, dtype=np.int16)[:, None, None]
+        preference = (ranks + np.int16(width) * counted[chosen][:, :, None]) * free
         pick = preference.argmax(1)
-        found = np.take_along_axis(chosen, pick.reshape(len(now), shape[1] * shape[2]), 1).reshape(
-            pick.shape
-        )
-        found = np.where(preference.any(1), found, -1)
+        found = chosen[np.arange(len(now))[:, None, None], pick]
+        found[~free.any(1)] = -1
         matched[now] = found
         at, threshold, size = np.nonzero(found >= 0)
         taken[found[at, threshold, size], threshold, size] = True
@@ -171,18 +178,35 @@ def _positions(groups: np.ndarray) -> np.ndarray:
 
 def _similarities(truth, detections, left, right, sigmas) -> np.ndarray:
     """`(P,)` OKS of pairs of rows; without labelled keypoints by the box enlarged three times."""
-    points = np.ascontiguousarray(detections.keypoints[:, :, :2])[left]
-    labelled = truth.keypoints[:, :, 2] > 0
-    offsets = points - np.ascontiguousarray(truth.keypoints[:, :, :2])[right]
-    bare = np.flatnonzero((truth.labelled == 0)[right])
-    if len(bare):
-        boxes = truth.boxes[right[bare]]
-        low = (boxes[:, :2] - boxes[:, 2:])[:, None]
-        high = (boxes[:, :2] + 2 * boxes[:, 2:])[:, None]
-        offsets[bare] = np.maximum(low - points[bare], 0) + np.maximum(points[bare] - high, 0)
-    counted = (labelled | (truth.labelled == 0)[:, None])[right]
-    squares = offsets[..., 0] ** 2 + offsets[..., 1] ** 2
+    found = np.moveaxis(detections.keypoints, 2, 0)[:2].copy()
+    wanted = np.moveaxis(truth.keypoints, 2, 0)[:2].copy()
+    bare = truth.labelled == 0
+    counted = (truth.keypoints[:, :, 2] > 0) | bare[:, None]
+    weights, counts = counted.astype(np.float64), np.maximum(counted.sum(1), 1)
+    low = truth.boxes[:, :2] - truth.boxes[:, 2:]
+    high = truth.boxes[:, :2] + 2 * truth.boxes[:, 2:]
     variances = (2 * sigmas) ** 2
-    exponents = squares / variances / (truth.areas[right] + _TINY)[:, None] / 2
-    similar = np.where(counted, np.exp(-exponents), 0.0)
-    return similar.sum(1) / np.maximum(counted.sum(1), 1)
+    areas = truth.areas + _TINY
+    similarity = np.empty(len(left))
+    for start in range(0, len(left), _PAIRS_AT_A_TIME):
+        part = slice(start, start + _PAIRS_AT_A_TIME)
+        mine, theirs = left[part], right[part]
+        squares = 0
+        for axis in (0, 1):
+            points = found[axis, mine]
+            offsets = points - wanted[axis, theirs]
+            beside = np.flatnonzero(bare[theirs])
+            if len(beside):
+                limits = (side[theirs[beside], axis, None] for side in (low, high))
+                offsets[beside] = _beyond(points[beside], *limits)
+            squares = squares + offsets * offsets
+        squares /= variances
+        squares /= areas[theirs, None]
+        total = np.einsum("pk,pk->p", np.exp(squares * -0.5), weights[theirs])
+        similarity[part] = total / counts[theirs]
+    return similarity
+
+
+def _beyond(values, low, high):
+    """How far values lie outside of limits."""
+    return np.maximum(low - values, 0) + np.maximum(values - high, 0)
