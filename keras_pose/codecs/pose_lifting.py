@@ -97,7 +97,7 @@ class VideoPoseLifting(LiftingCodec):
             i = self.root_index
             root = ops.zeros_like(points[:, :, :1])
             points = ops.concatenate([points[:, :, :i], root, points[:, :, i:]], axis=2)
-        if self.zero_center and "target_root" in outputs:
+        if "target_root" in outputs:
             points = points + outputs["target_root"]
         return {"keypoints": points, "scores": ops.ones_like(points[..., 0])}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import keras
 from keras import ops
 
-from keras_pose.losses.bones import BoneLoss
+from keras_pose.losses.bones import BoneLoss, norm
 from keras_pose.losses.comparison import magnitude
 from keras_pose.losses.loss import Loss
 
@@ -46,8 +46,7 @@ class SemiSupervisionLoss(Loss):
             for name in ("unlabeled_pose", "labeled_pose")
         ]
         return {
-            "proj_loss": self.projection_loss_weight
-            * ops.mean(magnitude(seen - targets["keypoints"])),
+            "proj_loss": self.projection_loss_weight * ops.mean(norm(seen - targets["keypoints"])),
             "bone_loss": self.bone_loss_weight * ops.mean(magnitude(lengths[0] - lengths[1])),
         }
 
