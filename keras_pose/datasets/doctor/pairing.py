@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_pose.datasets.doctor.shapes import enough, fitted, shape_distances
+from keras_pose.skeleton import Skeleton
 
 # More poses than this say nothing new; they are drawn at random with a fixed seed.
 MOST_POSES = 400
@@ -119,6 +120,7 @@ def suggested_pairing(
         starts: pairings to begin with, e.g. the declared one, that of the names, none.
     """
     found: list[MirrorFit] = []
+    met: list[MirrorFit] = []
     tried = set()
     for flip in starts:
         best = None
@@ -132,9 +134,51 @@ def suggested_pairing(
             if best is None or fit.distance < best.distance * (1 - 1e-6):
                 best = fit
             flip = paired(fit.misfit)
-        if best is not None:
+        if best is not None and not any(np.array_equal(best.flip, fit.flip) for fit in met):
+            met.append(best)
             found.append(_improved(poses, seen, best))
     return min(found, key=lambda fit: fit.distance)
+
+
+def compare_pairings(poses: np.ndarray, seen: np.ndarray, skeleton: Skeleton):
+    """The skeleton's pairing against the one that poses suggest.
+
+    Args:
+        poses: complex `(N, K)` as `shapes.as_complex` gives them; `seen` bool `(N, K)`.
+        skeleton: Skeleton of the poses.
+
+    Returns:
+        The MirrorFits of the skeleton's pairing and of the best one, and whether even that is no
+        mirror image: twice as far off as poses are from each other. None for too few poses.
+    """
+    some = np.random.default_rng(0).permutation(len(poses))[:MOST_POSES]
+    poses, seen = poses[some], seen[some]
+    declared = mirror_fit(poses, seen, skeleton.flip_indices)
+    if declared is None:
+        return None
+    starts = [declared.flip, named_pairing(skeleton), np.arange(skeleton.num_keypoints)]
+    best = suggested_pairing(poses, seen, starts)
+    own = shape_distances(poses, seen, poses, seen, enough(skeleton.num_keypoints))
+    np.fill_diagonal(own, np.inf)
+    nearest = own.min(axis=1)
+    typical = nearest[np.isfinite(nearest)].mean()
+    return declared, best, bool(best.distance > max(2 * typical, 0.1))
+
+
+def named_pairing(skeleton: Skeleton) -> np.ndarray:
+    """The pairing `(K,)` that the names of keypoints suggest (left_x, right_x)."""
+    flip = np.arange(skeleton.num_keypoints)
+    for pair in Skeleton.guess_swaps(skeleton.keypoints):
+        i, j = (skeleton.index(name) for name in pair)
+        flip[[i, j]] = j, i
+    return flip
+
+
+def pairing_text(names, flip: np.ndarray, keypoint: int) -> str:
+    """A keypoint and its partner in words."""
+    if flip[keypoint] == keypoint:
+        return f"{names[keypoint]} alone"
+    return " - ".join(names[end] for end in sorted((keypoint, int(flip[keypoint]))))
 
 
 def _improved(poses, seen, best: MirrorFit, rounds: int = 6) -> MirrorFit:

@@ -6,6 +6,10 @@ the conjugate. Comparing all poses of two sets is then a handful of matrix produ
 
 import numpy as np
 
+# Real matrix products of at most so many multiplications stay on one thread (OpenBLAS's own bound);
+# handing such small ones to several threads costs more than they, and on a busy machine far more.
+_LARGEST_PRODUCT = 2**18
+
 
 def as_complex(keypoints: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Keypoints `(N, K, 2)` as complex `(N, K)`, centred, of unit spread; 0 where not visible."""
@@ -32,16 +36,26 @@ def shape_distances(
     Returns:
         `(N, M)`.
     """
-    a, b = seen.astype(float), others_seen.astype(float)
-    count = a @ b.T
-    some = np.maximum(count, 1)
-    sum_a, sum_b = poses @ b.T, a @ others.T
-    cross = poses.conj() @ others.T - sum_a.conj() * sum_b / some
-    spread_a = (np.abs(poses) ** 2) @ b.T - np.abs(sum_a) ** 2 / some
-    spread_b = a @ (np.abs(others) ** 2).T - np.abs(sum_b) ** 2 / some
-    product = spread_a * spread_b
-    alike = np.abs(cross) ** 2 / np.where(product > 1e-12, product, np.inf)
-    return np.where(count >= least, np.sqrt(np.clip(1 - alike, 0, 1)), np.inf)
+    result = np.empty((len(poses), len(others)))
+    rows = max(1, _LARGEST_PRODUCT // max(1, 2 * poses.shape[1] * len(others)))
+    b = others_seen.astype(float).T
+    x, y = others.real.T, others.imag.T
+    both, turned, power = np.concatenate([x, y]), np.concatenate([y, -x]), x**2 + y**2
+    for start in range(0, len(poses), rows):
+        part = slice(start, start + rows)
+        pose, a = poses[part], seen[part].astype(float)
+        parts = np.concatenate([pose.real, pose.imag], axis=1)
+        count = a @ b
+        some = np.maximum(count, 1)
+        sum_x, sum_y, other_x, other_y = pose.real @ b, pose.imag @ b, a @ x, a @ y
+        cross = (parts @ both - (sum_x * other_x + sum_y * other_y) / some) ** 2
+        cross += (parts @ turned - (sum_x * other_y - sum_y * other_x) / some) ** 2
+        spread = (parts**2)[:, : pose.shape[1]] + (parts**2)[:, pose.shape[1] :]
+        spread = spread @ b - (sum_x**2 + sum_y**2) / some
+        product = spread * (a @ power - (other_x**2 + other_y**2) / some)
+        alike = cross / np.where(product > 1e-12, product, np.inf)
+        result[part] = np.where(count >= least, np.sqrt(np.clip(1 - alike, 0, 1)), np.inf)
+    return result
 
 
 def fitted(pose: np.ndarray, seen: np.ndarray, other: np.ndarray, other_seen: np.ndarray):

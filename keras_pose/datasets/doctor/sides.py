@@ -3,13 +3,15 @@
 import numpy as np
 
 from keras_pose.datasets.doctor.contents import Contents, Found
-from keras_pose.datasets.doctor.pairing import MOST_POSES, mirror_fit, suggested_pairing
+from keras_pose.datasets.doctor.pairing import compare_pairings, pairing_text
 from keras_pose.datasets.doctor.shapes import as_complex, enough, shape_distances
 from keras_pose.sides import mirror_names
 from keras_pose.skeleton import Skeleton
 
 # Poses that are compared with every pose; more make the comparison slower, not better.
 _REFERENCES = 1500
+# First all poses are compared with fewer; those that come by this factor nearer with all of them.
+_FEW_REFERENCES, _FIRST_RATIO = 300, 1.2
 # How much nearer a pose must come to others once sides are exchanged. Measured on coco_people,
 # lspet_people, dlc_openfield, fly32 and face68: at most 2.4 % of correct objects pass.
 SWAP_RATIO = 1.5
@@ -107,8 +109,8 @@ def pairs_against_data(contents: Contents) -> Found | None:
         return None
     names = skeleton.keypoints
     changed = np.flatnonzero(best.flip != declared.flip)
-    words = [_partner(names, best.flip, k) for k in changed]
-    now = _partner(names, declared.flip, changed[0])
+    words = [pairing_text(names, best.flip, k) for k in changed]
+    now = pairing_text(names, declared.flip, changed[0])
     return Found(
         len(changed),
         f"The poses contradict the swap pairs of {len(changed)} keypoints: mirrored poses come "
@@ -145,25 +147,17 @@ def swapped_sides(contents: Contents) -> Found | None:
     if chosen is None or not (_flip(contents) != np.arange(contents.num_keypoints)).any():
         return None
     rows, poses, seen = chosen
-    flip, count = _flip(contents), contents.num_keypoints
+    flip = _flip(contents)
     pairs = [(i, j) for i, j in enumerate(flip.tolist()) if i < j]
-    references = np.sort(np.random.default_rng(0).permutation(len(rows))[:_REFERENCES])
-    as_is = _nearest(poses, seen, poses[references], seen[references], references)
-    best, which = np.full(len(rows), np.inf), np.zeros(len(rows), int)
-    for number, group in enumerate([*([pair] for pair in pairs), pairs]):
-        order = np.arange(count)
-        for i, j in group:
-            order[[i, j]] = j, i
-        distance = _nearest(
-            poses[:, order], seen[:, order], poses[references], seen[references], references
-        )
-        changed = seen[:, np.unique(group)].any(axis=1)
-        nearer = changed & (distance < best)
-        best[nearer], which[nearer] = distance[nearer], number
-    with np.errstate(invalid="ignore"):
-        ratio = np.where(np.isfinite(as_is) & np.isfinite(best), as_is / np.maximum(best, 1e-9), 0)
-    # Below a hundredth of its spread a pose has no side to speak of.
-    ratio[as_is <= 0.01] = 0
+    references = np.random.default_rng(0).permutation(len(rows))[:_REFERENCES]
+    everyone = np.arange(len(rows))
+    few = len(rows) > _FEW_REFERENCES
+    first = references[:_FEW_REFERENCES] if few else references
+    ratio, which = _exchange_ratios(poses, seen, pairs, everyone, first)
+    if few:
+        again = np.flatnonzero(ratio > _FIRST_RATIO)
+        ratio[ratio <= _FIRST_RATIO] = 0
+        ratio[again], which[again] = _exchange_ratios(poses, seen, pairs, again, references)
     suspicious = np.flatnonzero(ratio > SWAP_RATIO)
     suspicious = suspicious[np.argsort(-ratio[suspicious])]
     share = len(suspicious) / len(rows)
@@ -192,12 +186,6 @@ def _guessed(skeleton: Skeleton) -> list[tuple[str, str]]:
     return Skeleton.guess_swaps(skeleton.keypoints)
 
 
-def _partner(names, flip: np.ndarray, keypoint: int) -> str:
-    if flip[keypoint] == keypoint:
-        return f"{names[keypoint]} alone"
-    return " - ".join(names[end] for end in sorted((keypoint, int(flip[keypoint]))))
-
-
 def _flip(contents: Contents) -> np.ndarray:
     count = contents.num_keypoints
     return contents.skeleton.flip_indices if contents.skeleton else np.arange(count)
@@ -216,17 +204,35 @@ def _comparable(contents: Contents):
     return rows, as_complex(objects.points[rows], seen), seen
 
 
-def _nearest(poses, seen, others, others_seen, own: np.ndarray) -> np.ndarray:
-    """Mean distance to the 3 nearest of the others, without itself."""
-    result = np.empty(len(poses))
-    least = enough(poses.shape[1])
-    for start in range(0, len(poses), 1000):
-        part = slice(start, start + 1000)
-        distances = shape_distances(poses[part], seen[part], others, others_seen, least)
-        inside = (own >= start) & (own < start + len(distances))
-        distances[own[inside] - start, np.flatnonzero(inside)] = np.inf
-        result[part] = np.partition(distances, 2, axis=1)[:, :3].mean(axis=1)
-    return result
+def _exchange_ratios(poses, seen, pairs, some, references) -> tuple[np.ndarray, np.ndarray]:
+    """By which factor poses come nearer to others by an exchange, and by which: a pair or all."""
+    as_is = _nearest(poses[some], seen[some], some, poses, seen, references)
+    best, which = np.full(len(some), np.inf), np.zeros(len(some), int)
+    for number, group in enumerate([*([pair] for pair in pairs), pairs]):
+        order = np.arange(poses.shape[1])
+        for i, j in group:
+            order[[i, j]] = j, i
+        changed = np.flatnonzero(seen[some][:, np.unique(group)].any(axis=1))
+        mine = some[changed]
+        distance = _nearest(
+            poses[mine][:, order], seen[mine][:, order], mine, poses, seen, references
+        )
+        nearer = distance < best[changed]
+        best[changed[nearer]], which[changed[nearer]] = distance[nearer], number
+    with np.errstate(invalid="ignore"):
+        ratio = np.where(np.isfinite(as_is) & np.isfinite(best), as_is / np.maximum(best, 1e-9), 0)
+    # Below a hundredth of its spread a pose has no side to speak of.
+    ratio[as_is <= 0.01] = 0
+    return ratio, which
+
+
+def _nearest(changed, changed_seen, rows, poses, seen, references) -> np.ndarray:
+    """Mean distance of some rows' changed poses to the 3 nearest others of the references."""
+    distances = shape_distances(
+        changed, changed_seen, poses[references], seen[references], enough(poses.shape[1])
+    )
+    distances[rows[:, None] == references] = np.inf
+    return np.partition(distances, 2, axis=1)[:, :3].mean(axis=1)
 
 
 def _mirrored(contents: Contents):
@@ -240,20 +246,4 @@ def _compare_mirrored(contents: Contents):
     chosen = _comparable(contents)
     if chosen is None:
         return None
-    _, poses, seen = chosen
-    some = np.random.default_rng(0).permutation(len(poses))[:MOST_POSES]
-    poses, seen = poses[some], seen[some]
-    declared = mirror_fit(poses, seen, _flip(contents))
-    if declared is None:
-        return None
-    named = np.arange(contents.num_keypoints)
-    for pair in _guessed(contents.skeleton):
-        i, j = (contents.skeleton.index(name) for name in pair)
-        named[[i, j]] = j, i
-    starts = [declared.flip, named, np.arange(contents.num_keypoints)]
-    best = suggested_pairing(poses, seen, starts)
-    own = shape_distances(poses, seen, poses, seen, enough(contents.num_keypoints))
-    np.fill_diagonal(own, np.inf)
-    nearest = own.min(axis=1)
-    typical = nearest[np.isfinite(nearest)].mean()
-    return declared, best, best.distance > max(2 * typical, 0.1)
+    return compare_pairings(*chosen[1:], contents.skeleton)
