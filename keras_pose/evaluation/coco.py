@@ -136,7 +136,7 @@ def table_ap(
         raise ValueError(f"max_detections must be a positive integer, got {max_detections!r}")
     if not len(detections.scores) or truth.ignored.all():
         return _without_matches(truth)
-    sigmas = _checked_sigmas(sigmas, truth.num_keypoints)
+    sigmas = checked_sigmas(sigmas, truth.num_keypoints)
     values = _curves(engine, truth, detections, sigmas, int(max_detections))
     return {name: summarize(values, *metric) for name, metric in METRICS.items()}
 
@@ -153,7 +153,8 @@ def _garbage_collection_paused():
             gc.enable()
 
 
-def _checked_sigmas(sigmas, num_keypoints) -> np.ndarray:
+def checked_sigmas(sigmas: Sequence[float] | None, num_keypoints: int) -> np.ndarray:
+    """`(K,)` float64 sigmas, those of COCO for None; ValueError for others than K positive ones."""
     if sigmas is None:
         if num_keypoints != len(COCO_SIGMAS):
             raise ValueError(

@@ -107,9 +107,10 @@ def match(
     turns = rank * (candidates.shape[1] + 1) + choices
     turns[choices == 0] = -1
     order = np.argsort(turns, kind="stable")
-    steps, starts = np.unique(turns[order], return_index=True)
-    for step, now in zip(steps, np.split(order, starts[1:]), strict=True):
-        if step < 0:
+    starts = np.unique(turns[order], return_index=True)[1]
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=False):
+        now = order[start:end]
+        if turns[now[0]] < 0:
             continue
         width = choices[now[0]]
         chosen = candidates[now, :width]
