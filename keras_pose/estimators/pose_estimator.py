@@ -74,6 +74,13 @@ class PoseEstimator(ImageModel):
         with plain_errors():
             return super().evaluate(*args, **kwargs)
 
+    def train_step(self, *arguments):
+        result = super().train_step(*arguments)
+        # Optimizers of `keras_pose.training` may average the weights.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        follow = getattr(optimizer, "after_train_step", None)
+        return follow(self, result) if follow else result
+
     def _check_outputs(self, outputs):
         codec = self.head.codec
         sizes = {"input_size": self.input_size}

@@ -19,13 +19,17 @@ _path = (
 class BatchNormalization(LazyInitialization, keras.layers.BatchNormalization):
     """Batch normalisation with PyTorch's epsilon (1e-5) and momentum (0.1 there, 0.9 here).
 
-    Under training Keras stores the biased batch variance, PyTorch the unbiased one.
+    Under training Keras stores the biased batch variance, PyTorch the unbiased one. With the
+    attribute `frozen_statistics` the stored ones are used in training too (`norm_eval`).
     """
+
+    frozen_statistics = False
 
     def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
+        training = training and not self.frozen_statistics
         plain = (
             _path is not None
             and not (training and self.trainable)
