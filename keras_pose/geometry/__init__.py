@@ -22,7 +22,7 @@ from keras_pose.geometry.boxes import (
     xyxy_to_xywh,
 )
 from keras_pose.geometry.camera import Camera, image_coordinates
-from keras_pose.geometry.nms import box_nms, oks_nms, soft_oks_nms
+from keras_pose.geometry.nms import box_nms, nearby_joints_nms, oks_nms, soft_oks_nms
 from keras_pose.geometry.oks import mean_similarity, oks
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "invert_affine",
     "match_aspect",
     "mean_similarity",
+    "nearby_joints_nms",
     "oks",
     "oks_nms",
     "points_to_xyxy",

@@ -118,3 +118,50 @@ def soft_oks_nms(
         rank = _best_first(scores)
         order, scores = order[1:][rank], scores[rank]
     return np.array(kept, np.int64)
+
+
+def nearby_joints_nms(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    distance_threshold: float = 0.05,
+    nearby_joints: int | None = None,
+    max_poses: int = 30,
+) -> np.ndarray:
+    """Drops poses many of whose joints lie near those of a better one, as DEKR does.
+
+    The limit of a distance depends on the pose that is visited, so the relation is not symmetric;
+    poses whose keypoints all lie on one spot are near nobody (MMPose 1.3.2 raises).
+    Paper: https://arxiv.org/abs/2104.02300.
+
+    Args:
+        keypoints: array `(N, K, 2)`, image pixels; further coordinates are not looked at.
+        scores: array `(N,)`, or `(N, K)` whose mean counts.
+        distance_threshold: float, limit in diagonals of a pose's keypoints. Default 0.05.
+        nearby_joints: int, poses are near with more joints than this near. Default `K // 2`.
+        max_poses: int, at most so many indices are returned; 0: all. Default 30.
+
+    Returns:
+        int64 array of kept indices in the order in which they were found.
+    """
+    points = np.asarray(keypoints)[..., :2]
+    scores = _instance_scores(scores)
+    if not len(points):
+        return np.zeros(0, np.int64)
+    limit = points.shape[1] // 2 if nearby_joints is None else nearby_joints
+    extents = points.max(axis=1) - points.min(axis=1)
+    limits = np.linalg.norm(extents, axis=-1) * distance_threshold
+    distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    near = (distances < limits[:, None, None]).sum(axis=-1) > limit
+    done, kept = np.zeros(len(points), bool), []
+    for visited in _best_first(scores):
+        group = np.flatnonzero(near[visited])
+        if done[visited] or not group.size:
+            continue
+        best = group[scores[group].argmax()]
+        if not done[best]:
+            kept.append(best)
+            done[group] = True
+    kept = np.array(kept, np.int64)
+    if 0 < max_poses < len(kept):
+        kept = kept[_best_first(scores[kept])[:max_poses]]
+    return kept
