@@ -1,11 +1,13 @@
 """Evaluation while a model trains."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 
 from keras_pose.datasets import KeypointDataset, topdown_dataset
+from keras_pose.evaluation.keypoint_metrics import MetricLike
+from keras_pose.evaluation.metric import lower_is_better
 from keras_pose.evaluation.topdown import SCORES, TopdownEvaluation, predict_batches
 
 
@@ -25,6 +27,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
         score: how poses are ranked, see `evaluate_topdown`.
         engine: see `coco_engine`.
         split: part of the data set, for the protocol.
+        metrics: list of metrics, see `evaluate_topdown`.
         verbose: 0 prints nothing, 1 the metrics with their protocol.
 
     Attributes:
@@ -50,6 +53,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
         engine: str = "auto",
         split: str | None = None,
         verbose: int = 1,
+        metrics: Sequence[MetricLike] | None = None,
     ):
         super().__init__()
         if not isinstance(every, int) or every < 1:
@@ -60,7 +64,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
         self.every = every
         self.verbose = verbose
         self.result = None
-        self._evaluation = TopdownEvaluation(dataset, engine, split)
+        self._evaluation = TopdownEvaluation(dataset, engine, split, metrics)
         self._batches = batches
         self._batch_size = batch_size
         self._flip_test = flip_test
@@ -85,7 +89,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
         name = metric.removeprefix(f"{self.name}/")
         if name == metric:
             return None
-        return "min" if name.startswith("error") else "max"
+        return "min" if lower_is_better(name) else "max"
 
     def evaluate(self, estimator: Any):
         """Judges an estimator now; the batches are made when they are first needed.

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_pose.datasets import KeypointDataset
+from keras_pose.evaluation.average_precision import AveragePrecision
 from keras_pose.evaluation.distance_metrics import AUC, EPE, NME
 from keras_pose.evaluation.interhand import InterHandMetric
 from keras_pose.evaluation.metric import KeypointMetric, Measurement, Poses
@@ -19,6 +20,7 @@ MetricLike = KeypointMetric | str | Mapping[str, Any]
 
 # Name: class and the settings that the name stands for.
 METRICS = {
+    "ap": (AveragePrecision, {}),
     "pck": (PCK, {}),
     "pckh": (PCK, {"norm": "head", "thresholds": [0.5]}),
     "pckt": (PCK, {"norm": "torso", "thresholds": [0.2]}),
@@ -101,6 +103,14 @@ def by_keypoint_name(found: Measurement, poses: Poses) -> dict[str, dict[str, fl
     }
 
 
+def without_prediction(found: int, dataset: KeypointDataset) -> tuple[str, ...]:
+    """A note on the objects of a data set that nothing was predicted for, if there are any."""
+    if found >= len(dataset):
+        return ()
+    missing = len(dataset) - found
+    return (f"{missing} of {len(dataset)} objects have no prediction and are not counted",)
+
+
 def evaluate(
     predictions: np.ndarray,
     dataset: KeypointDataset,
@@ -152,9 +162,7 @@ def evaluate(
     )
     lost = int((~np.isfinite(poses.predictions).reshape(len(poses.predictions), -1).all(1)).sum())
     notes = (f"{lost} of {len(poses.predictions)} predictions are not finite",) if lost else ()
-    if len(poses.predictions) < len(dataset):
-        missing = len(dataset) - len(poses.predictions)
-        notes += (f"{missing} of {len(dataset)} objects have no prediction and are not counted",)
+    notes += without_prediction(len(poses.predictions), dataset)
     return EvaluationResult(
         found.values, protocol, notes + found.notes, by_keypoint_name(found, poses)
     )

@@ -15,10 +15,11 @@ COLUMNS = {
     "head_sizes": "the heads' sizes (N,) in pixels, which come from head boxes",
     "box_sizes": "the boxes' sizes (N,) in pixels",
     "image_names": "file names (N,)",
-    "keypoints_3d": "keypoints (N, K, 3) in camera space",
+    "scores": "keypoint scores (N, K)",
+    "crop_areas": "areas (N,) of the padded boxes, in square pixels",
 }
 # Columns with an axis of keypoints, (N, K, ...).
-_BY_KEYPOINT = ("keypoints_3d", "scores")
+_BY_KEYPOINT = ("scores", "keypoints_3d")
 # Names of numbers that are better when small, after the part's name and before "@" or "_".
 LOWER_IS_BETTER = ("error", "EPE", "NME", "MPJPE", "P-MPJPE", "N-MPJPE", "MRRPE")
 
@@ -35,6 +36,7 @@ class Poses:
         skeleton: names the keypoints; None if they have no names.
         name: str, of the data set, for messages.
         whole: the poses that these are a part of, from which lengths such as the torso's are taken.
+        places: ints `(K,)`, which of the whole's keypoints these are.
 
     Raises:
         ValueError: for arrays that do not fit together, or without any row.
@@ -47,6 +49,7 @@ class Poses:
     skeleton: Skeleton | None = None
     name: str = "the data"
     whole: "Poses | None" = None
+    places: Sequence[int] | None = None
 
     def __post_init__(self):
         predictions, truth = np.asarray(self.predictions), np.asarray(self.ground_truth)
@@ -99,8 +102,15 @@ class Poses:
                 f"predictions must have a row for each of the {len(rows)} objects of "
                 f"{dataset.name}, got {len(predictions)}"
             )
-        own = {"boxes": dataset.boxes, "areas": dataset.areas, "image_names": dataset.image_paths}
-        own = {key: column[rows] for key, column in (own | dict(dataset.extras)).items()}
+        own = {
+            "boxes": dataset.boxes,
+            "areas": dataset.areas,
+            "image_ids": dataset.image_ids,
+            "image_names": dataset.image_paths,
+            "box_scores": dataset.box_scores,
+            **dataset.extras,
+        }
+        own = {key: column[rows] for key, column in own.items()}
         return cls(
             predictions,
             dataset.keypoints[rows],
@@ -134,6 +144,7 @@ class Poses:
             None,
             self.name,
             whole=self.complete,
+            places=keypoints if self.places is None else [self.places[k] for k in keypoints],
         )
 
     def column(self, name: str, metric: str) -> np.ndarray:
@@ -144,7 +155,7 @@ class Poses:
         """
         if name not in self.columns:
             raise ValueError(
-                f"{metric} needs {COLUMNS.get(name, f'a column (N, ...)')}, column {name!r}, "
+                f"{metric} needs {COLUMNS.get(name, 'a column (N, ...)')}, column {name!r}, "
                 f"which {self.name} lacks (it has {sorted(self.columns) or 'none'})"
             )
         return self.columns[name]

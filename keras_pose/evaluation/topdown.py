@@ -12,13 +12,23 @@ from keras_pose.datasets import KeypointDataset, topdown_dataset
 from keras_pose.datasets.batches import plain_errors
 from keras_pose.evaluation.coco import coco_engine, table_ap
 from keras_pose.evaluation.coco_records import GroundTruthTable, ResultTable, read_records
-from keras_pose.evaluation.pck import keypoint_error, pck
+from keras_pose.evaluation.distance_metrics import EPE
+from keras_pose.evaluation.keypoint_metrics import (
+    MetricLike,
+    by_keypoint_name,
+    keypoint_metric,
+    measure,
+    without_prediction,
+)
+from keras_pose.evaluation.metric import Measurement, Poses
 from keras_pose.evaluation.protocol import EvaluationResult, Protocol
 from keras_pose.geometry import apply_affine, xywh_to_xyxy
 from keras_pose.predictor import PosePredictor
 
 GROUND_TRUTH = "ground truth"
-PCK_THRESHOLDS = (0.05, 0.1, 0.2)
+AVERAGE_PRECISION = "ap"
+# What is measured where the skeleton has no sigmas.
+DISTANCES = ("pck", EPE("error_px"))
 _IMAGES_AT_A_TIME = 64
 
 
@@ -88,26 +98,42 @@ class TopdownPredictions:
 class TopdownEvaluation:
     """Measures predictions against one data set; what does not change between epochs is kept.
 
-    Object keypoint similarity (COCO AP) is used where the skeleton has sigmas, else PCK relative to
-    the longer box side and the mean distance in image pixels.
-
     Args:
         dataset: KeypointDataset with the annotated objects.
         engine: see `coco_engine`.
         split: part of the data set, for the protocol.
+        metrics: "ap" (COCO AP of all people of the images) and metrics as `keypoint_metric` takes
+            them. Default: AP where the skeleton has sigmas, else PCK relative to the longer box
+            side and the mean distance in image pixels.
+
+    Raises:
+        ValueError: for unknown metrics, or AP without sigmas.
     """
 
-    def __init__(self, dataset: KeypointDataset, engine: str = "auto", split: str | None = None):
+    def __init__(
+        self,
+        dataset: KeypointDataset,
+        engine: str = "auto",
+        split: str | None = None,
+        metrics: Sequence[MetricLike] | None = None,
+    ):
         self.dataset = dataset
         self.split = split
-        self.uses_ap = dataset.skeleton.sigmas is not None
+        if metrics is None:
+            metrics = DISTANCES if dataset.skeleton.sigmas is None else (AVERAGE_PRECISION,)
+        elif isinstance(metrics, str | Mapping) or not metrics:
+            raise ValueError(f"metrics must be a list with at least one metric, got {metrics!r}")
+        others = [one for one in metrics if str(one).lower() != AVERAGE_PRECISION]
+        self.uses_ap = len(others) < len(metrics)
+        self.metrics = [keypoint_metric(one) for one in others]
+        if self.uses_ap and dataset.skeleton.sigmas is None:
+            raise ValueError(f"AP needs sigmas, which skeleton {dataset.skeleton.name!r} lacks")
         self.engine = coco_engine(engine) if self.uses_ap else None
         self._rows = {number: row for row, number in enumerate(dataset.ids.tolist())}
         if self.uses_ap:
-            annotations = dataset.annotations["annotations"]
-            self._categories = {
-                a["id"]: a["category_id"] for a in annotations if a["id"] in self._rows
-            }
+            self._categories = dict(
+                zip(dataset.ids.tolist(), dataset.category_ids.tolist(), strict=True)
+            )
             self.truth = GroundTruthTable.from_coco(
                 dataset.annotations,
                 name=f"ground truth of {dataset.name}",
@@ -129,10 +155,8 @@ class TopdownEvaluation:
         for unknown in set(ids) - self._rows.keys():
             raise ValueError(f"batches have an object with id {unknown}, {self.dataset.name} not")
         lost = int((~predictions.finite).sum())
-        if self.uses_ap:
-            metrics, measure = self._average_precision(predictions, score), None
-        else:
-            metrics, measure = self._distances(predictions)
+        values = self._average_precision(predictions, score) if self.uses_ap else {}
+        found, per_keypoint = self._measured(predictions) if self.metrics else (Measurement({}), {})
         protocol = Protocol(
             dataset=self.dataset.name,
             images=len(self.truth.image_ids) if self.uses_ap else len(set(predictions.image_ids)),
@@ -142,11 +166,14 @@ class TopdownEvaluation:
             split=self.split,
             box_padding=box_padding,
             flip_test=flip_test,
-            measure=measure,
+            measure="; ".join(one.description for one in self.metrics) or None,
             engine=self.engine,
         )
         note = f"{lost} of {len(predictions.scores)} predictions are not finite and count as missed"
-        return EvaluationResult(metrics, protocol, (note,) if lost else ())
+        notes = ((note,) if lost else ()) + found.notes
+        if self.metrics:
+            notes += without_prediction(len(set(ids)), self.dataset)
+        return EvaluationResult(values | found.values, protocol, notes, per_keypoint)
 
     def _average_precision(self, predictions, score):
         kinds = self.truth.category_ids
@@ -159,22 +186,27 @@ class TopdownEvaluation:
         detections = ResultTable.from_coco(results, self.truth, "predictions")
         return table_ap(self.truth, detections, self._sigmas, engine=self.engine)
 
-    def _distances(self, predictions):
-        if predictions.ids is None:
-            raise ValueError(
-                f"skeleton {self.dataset.skeleton.name!r} has no sigmas, so that poses can only be "
-                f"judged with boxes={GROUND_TRUTH!r}"
-            )
+    def _measured(self, predictions) -> tuple[Measurement, dict[str, dict[str, float]]]:
+        self.need_annotated_boxes(predictions.ids is not None)
         rows = [self._rows[number] for number in predictions.ids.tolist()]
-        truth, visible = self.dataset.keypoints[rows], self.dataset.visible[rows]
-        boxes = self.dataset.boxes[rows]
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
-        metrics = {
-            f"PCK@{threshold:g}": pck(predictions.keypoints, truth, visible, sides, threshold)[0]
-            for threshold in PCK_THRESHOLDS
-        }
-        metrics["error_px"] = keypoint_error(predictions.keypoints, truth, visible)
-        return metrics, "PCK of the longer box side, error in image pixels"
+        columns = {"scores": predictions.scores, "box_scores": predictions.box_scores}
+        poses = Poses.of(self.dataset, predictions.keypoints, rows, columns)
+        found = measure(self.metrics, poses)
+        return found, by_keypoint_name(found, poses)
+
+    def need_annotated_boxes(self, annotated: bool) -> None:
+        """Raises ValueError if boxes are not annotated ones and a metric needs to know whose."""
+        if self.metrics and not annotated:
+            skeleton = self.dataset.skeleton
+            hint = (
+                ""
+                if skeleton.sigmas is not None
+                else f" (skeleton {skeleton.name!r} has no sigmas)"
+            )
+            raise ValueError(
+                f"{self.metrics[0].description} can only be measured with boxes={GROUND_TRUTH!r}; "
+                f"other boxes are for AP{hint}"
+            )
 
 
 @plain_errors()
@@ -230,6 +262,8 @@ def evaluate_topdown(
     iou_threshold: float = 0.5,
     engine: str = "auto",
     split: str | None = None,
+    metrics: Sequence[MetricLike] | None = None,
+    observe: Callable[[TopdownPredictions], None] | None = None,
 ) -> EvaluationResult:
     """Judges a top-down estimator: COCO AP, or PCK and pixel error for skeletons without sigmas.
 
@@ -248,6 +282,9 @@ def evaluate_topdown(
         iou_threshold: of two boxes of a detector that overlap more only the better is kept.
         engine: see `coco_engine`.
         split: part of the data set, for the protocol.
+        metrics: list of "ap" and of metrics as `keypoint_metric` takes them, e.g. `["ap", "pckh"]`;
+            all but AP need annotated boxes.
+        observe: called with the predictions before they are measured, e.g. to draw them.
 
     Returns:
         `EvaluationResult`: print it to see the metrics with their protocol.
@@ -258,17 +295,13 @@ def evaluate_topdown(
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {list(SCORES)}, got {score!r}")
-    evaluation = TopdownEvaluation(dataset, engine, split)
+    evaluation = TopdownEvaluation(dataset, engine, split, metrics)
     if isinstance(boxes, str) and boxes == GROUND_TRUTH:
         batches = topdown_dataset(dataset, estimator, batch_size, training=False)
         predictions = predict_batches(estimator, batches, flip_test)
         description = GROUND_TRUTH
     else:
-        if not evaluation.uses_ap:
-            raise ValueError(
-                f"skeleton {dataset.skeleton.name!r} has no sigmas, so that poses can only be "
-                f"judged with boxes={GROUND_TRUTH!r}"
-            )
+        evaluation.need_annotated_boxes(False)
         limits = f"score >= {detection_threshold:g}"
         if hasattr(boxes, "detect"):  # others decide about overlaps themselves
             limits += f", box NMS {iou_threshold:g}"
@@ -282,6 +315,8 @@ def evaluate_topdown(
             batch_size=batch_size,
             flip_test=flip_test,
         )
+    if observe is not None:
+        observe(predictions)
     return evaluation.measure(
         predictions,
         score,

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from keras_pose.datasets.transforms.keypoint_mapping import KeypointMapping
+from keras_pose.evaluation.average_precision import AveragePrecision
+from keras_pose.evaluation.coco import METRICS
 from keras_pose.evaluation.distance_metrics import AUC, EPE, NME, NME_KEYPOINTS
 from keras_pose.evaluation.interhand import InterHandMetric
 from keras_pose.evaluation.metric import Poses
@@ -18,6 +20,7 @@ from keras_pose.evaluation.pck import (
     shares_within,
 )
 from keras_pose.evaluation.pck_metrics import PCK, JhmdbPCK, MpiiPCK
+from keras_pose.skeleton import Skeleton
 
 EXACT, SINGLE = 1e-9, 1e-6
 
@@ -245,7 +248,16 @@ def test_metrics_in_space(case, arrays):
     assert metric.measure(poses).values == pytest.approx(case["expect"], rel=SINGLE)
 
 
+def average_precision(args):
+    nms = {"none": None, "oks_nms": 0.9}[args["nms_mode"]]
+    score = args["score_mode"].replace("bbox", "box")
+    return [("coco", AveragePrecision(SIGMAS, score, nms))]
+
+
+# As the reference's data set of COCO's seventeen keypoints has them.
+SIGMAS = Skeleton.load("coco").sigmas.tolist()
 INNER = {
+    "CocoMetric": average_precision,
     "PCKAccuracy": lambda args: [
         (NORMS[item][1], PCK(NORMS[item][0], [args["thr"]]))
         for item in np.atleast_1d(args["norm_item"]).tolist()
@@ -257,21 +269,30 @@ INNER = {
 
 
 @pytest.mark.cases("metrics/partition")
-def test_parts(case, arrays):
+def test_parts(case, arrays, reference_names):
     args, inputs = case["args"], arrays(case, "in")
-    if args["metric"]["type"] == "CocoMetric":
-        pytest.skip("TODO")
     truth = inputs["gt_keypoints"]
     poses = Poses(
         inputs["pred"],
         truth[..., :2],
         truth[..., 2],
-        {"boxes": inputs["bbox_xyxy"], "head_sizes": inputs["head_size"]},
+        {
+            "boxes": inputs["bbox_xyxy"],
+            "head_sizes": inputs["head_size"],
+            "image_ids": inputs["image_id"],
+            "areas": inputs["area"],
+            "scores": inputs["keypoint_scores"],
+            "box_scores": inputs["bbox_scores"],
+            "crop_areas": inputs["bbox_scales"].prod(1),
+        },
     )
     actual = {}
     for theirs, metric in INNER[args["metric"]["type"]](args["metric"]):
-        for name, value in (
-            PartitionMetric(metric, args["partitions"]).measure(poses).values.items()
-        ):
-            actual[f"{name.split('/')[0]}/{theirs}"] = value
+        found = PartitionMetric(metric, args["partitions"]).measure(poses).values
+        for name, value in found.items():
+            part, own = name.split("/")
+            if own in METRICS:
+                own = f"/{reference_names[list(METRICS).index(own)]}"
+            known = theirs + own if own[0] == "/" else theirs
+            actual[f"{part}/{known}"] = value
     assert actual == pytest.approx(case["expect"], rel=SINGLE, abs=EXACT)

@@ -1,6 +1,8 @@
 """Evaluation of estimators, by function and while they train."""
 
 import json
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from keras_pose import TopdownEstimator
 from keras_pose.codecs import MSRAHeatmap
 from keras_pose.datasets import KeypointDataset, topdown_dataset
-from keras_pose.evaluation import KeypointEvaluation, evaluate_topdown
+from keras_pose.evaluation import KeypointEvaluation, PartitionMetric, evaluate_topdown
 from keras_pose.geometry import apply_affine, invert_affine
 from keras_pose.heads import HeatmapHead
 from keras_pose.results import PoseResult
@@ -291,3 +293,54 @@ def test_every_and_name(squares):
     assert list(logs[1]) == [
         "squares/PCK@0.05", "squares/PCK@0.1", "squares/PCK@0.2", "squares/error_px"
     ]  # fmt: skip
+
+
+def test_metrics_are_reported_together_with_their_protocol(people):
+    result = evaluate_topdown(Oracle(people, error=8), people, metrics=["ap", "pck", "epe"])
+    assert {"AP", "PCK@0.1", "EPE"} <= result.metrics.keys()
+    assert result["EPE"] == pytest.approx(8, abs=1e-3) and result["PCK@0.1"] == 1
+    assert result.per_keypoint["EPE"]["nose"] == pytest.approx(8, abs=1e-3)
+    assert result.protocol.measure == "PCK of the longer box side; EPE in image pixels"
+    assert result.protocol.engine and result.protocol.score == "mean keypoint score"
+
+
+def test_ap_of_parts(people):
+    parts = PartitionMetric("ap", {"face": range(5), "arms": ["left_wrist", "right_wrist"]})
+    result = evaluate_topdown(Oracle(people), people, metrics=[parts])
+    assert result["face/AP"] == 1 and result["arms/AP"] == 1
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (["ap"], "AP needs sigmas"),
+        (["pckh"], "heads' sizes"),
+        ([], "at least one"),
+        ("pck", "list"),
+    ],
+)
+def test_metrics_that_cannot_be_measured_say_why(squares, metrics, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_topdown(Oracle(squares), squares, metrics=metrics)
+
+
+def test_only_ap_takes_boxes_of_a_detector(people):
+    with pytest.raises(ValueError, match="can only be measured with boxes='ground truth'"):
+        evaluate_topdown(Oracle(people), people, boxes=[], metrics=["ap", "pck"])
+
+
+def test_the_callback_reports_chosen_metrics(squares):
+    callback = KeypointEvaluation(squares, name="val", metrics=["nme_box", "pck"], verbose=0)
+    callback.set_model(Oracle(squares, error=9))
+    logs = {}
+    callback.on_epoch_end(0, logs)
+    assert logs["val/NME"] == pytest.approx(0.1, abs=1e-4)
+    assert callback.direction("val/NME") == "min" and callback.direction("val/PCK@0.1") == "max"
+
+
+def test_the_guide_runs(people, capsys):
+    guide = Path(__file__).resolve().parents[2] / "docs/evaluation.md"
+    code = re.search(r"```python\n(.*?)```", guide.read_text("utf-8"), flags=re.DOTALL).group(1)
+    exec(code, {"estimator": Oracle(people), "people": people})
+    printed = capsys.readouterr().out
+    assert "AP 1.0000, PCK@0.05 1.0000" in printed and "\nnose" in printed
