@@ -8,7 +8,7 @@ choose_backend()
 # Modules that register classes are imported here, so that `keras.saving` finds them.
 from keras_pose import backbones, codecs, heads, layers, losses, necks
 from keras_pose.detectors import Detections, PersonDetector
-from keras_pose.estimators import PoseEstimator, PoseLifter, TopdownEstimator
+from keras_pose.estimators import BottomupEstimator, PoseEstimator, PoseLifter, TopdownEstimator
 from keras_pose.preset import preset_names
 from keras_pose.results import PoseResult
 from keras_pose.skeleton import Skeleton
@@ -29,6 +29,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "BottomupEstimator",
     "Detections",
     "PersonDetector",
     "PoseEstimator",

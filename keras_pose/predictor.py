@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.detectors.adapters import as_detector
+from keras_pose.estimators import BottomupEstimator
 from keras_pose.images import as_rgb, read_image
 from keras_pose.results import PoseResult
 
@@ -31,12 +32,13 @@ class PosePredictor:
     ```
 
     Args:
-        estimator: a top-down estimator.
+        estimator: a top-down estimator, or a `BottomupEstimator`, which needs no detector.
         detector: who finds the people: a `PersonDetector`, a KerasHub or keras-cv object detector,
             or a callable `image -> boxes` or `image -> (boxes, scores)`, see
             `keras_pose.detectors.adapters.as_detector`. Default None: each image shows one person
             who fills it.
-        threshold: float in 0..1, people that the detector is less sure of are left out. Default
+        threshold: float in 0..1, people that the detector (or the bottom-up estimator) is less sure
+            of are left out. Default
             0.1, with which the published accuracy is measured; pictures for people to look at are
             tidier with 0.3.
         iou_threshold: float in 0..1, of two boxes that overlap more only the better is kept.
@@ -60,6 +62,9 @@ class PosePredictor:
                 raise ValueError(f"{name} must lie in 0..1, got {value}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.bottom_up = isinstance(estimator, BottomupEstimator)
+        if self.bottom_up and detector is not None:
+            raise ValueError("a bottom-up estimator finds the people itself: leave out detector")
         self.estimator = estimator
         self.detector = None if detector is None else as_detector(detector)
         self.threshold = threshold
@@ -149,6 +154,8 @@ class PosePredictor:
                     f"{name} must be a list with an entry for each of the {len(images)} images, "
                     f"got {len(value)}"
                 )
+        if self.bottom_up and boxes is not None:
+            raise ValueError("a bottom-up estimator finds the people itself: leave out boxes")
         if not images:
             return []
         images = [
@@ -157,13 +164,10 @@ class PosePredictor:
             else read_image(image)
             for index, image in enumerate(images)
         ]
+        options = {"flip_test": self.flip_test, "batch_size": self.batch_size}
+        if self.bottom_up:
+            return self.estimator.predict_poses(images, threshold=self.threshold, **options)
         if boxes is None and self.detector is not None:
             found = self.detector(images, self.threshold, self.iou_threshold)
             boxes, box_scores = (list(column) for column in zip(*found, strict=True))
-        return self.estimator.predict_poses(
-            images,
-            boxes=boxes,
-            box_scores=box_scores,
-            flip_test=self.flip_test,
-            batch_size=self.batch_size,
-        )
+        return self.estimator.predict_poses(images, boxes=boxes, box_scores=box_scores, **options)

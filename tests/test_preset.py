@@ -249,14 +249,15 @@ def test_built_in_presets_state_their_facts(name):
     facts = read_metadata(name)
     for key in ("description", "licence", "training_data", "origin", "paper"):
         assert facts[key], key
-    assert facts["task"] in ("top-down pose", "object detection")
+    kinds = {
+        "top-down pose": keras_pose.TopdownEstimator,
+        "bottom-up pose": keras_pose.BottomupEstimator,
+        "object detection": keras_pose.PersonDetector,
+    }
     weights = PRESETS / "models" / name / "model.weights.h5"
     assert facts["weights"]["sha256"] == file_hash(weights)
     assert facts["weights"]["bytes"] == weights.stat().st_size
-    kind = (
-        keras_pose.PersonDetector if "detection" in facts["task"] else keras_pose.TopdownEstimator
-    )
-    model = kind.from_preset(name)
+    model = kinds[facts["task"]].from_preset(name)
     assert facts["parameters"] == model.count_params()
     assert tuple(facts["input_size"]) == model.input_size
     if hasattr(model, "skeleton"):

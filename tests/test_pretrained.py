@@ -11,6 +11,7 @@ from keras_pose.geometry import box_nms
 MOVENET_CASES = ("astronaut", "cameraman", "astronaut_flip", "letterbox", "noise")
 CENTERNET_CASES = ("astronaut", "cameraman", "coffee", "noise")
 HAND_CASES = ("coco_hand", "cameraman_hand", "noise")
+MULTIPOSE_CASES = ("astronaut", "two")
 
 
 class Stages(keras.Model):
@@ -167,3 +168,45 @@ def test_hand_landmarks_equal_the_original_graph(goldens, hand, case):
         expected = npz[f"{case}/{name}"].reshape(found[name].shape)
         np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found["scores"], np.tile(found["presence"], (1, 21)))
+
+
+@pytest.fixture(scope="module")
+def multipose(golden):
+    """Each case in a batch of its own: their sizes differ."""
+    npz = np.load(golden / "pretrained/multipose.npz")
+    model = keras_pose.BottomupEstimator.from_preset("movenet_multipose_coco")
+    images = {case: npz[f"{case}/input"][None] for case in MULTIPOSE_CASES}
+    found = {case: Stages(model).predict_on_batch(image) for case, image in images.items()}
+    return npz, images, found
+
+
+@pytest.mark.parametrize("case", MULTIPOSE_CASES)
+def test_multipose_maps_equal_the_original_graph(goldens, multipose, case):
+    npz, _, found = multipose
+    names = {
+        "level0": "backbone.block_2.add",
+        "level2": "backbone.block_9.add",
+        "level3": "backbone.conv_last",
+        "fused": "neck.smooth_4",
+        "center": "head.center.out",
+        "box_sizes": "head.box_scale.out",
+        "box_offsets": "head.box_offset.out",
+        "heatmaps": "head.kpt_heatmap.out",
+        "displacements": "head.kpt_regress.out",
+        "offsets": "head.kpt_offset.out",
+    }
+    _check(goldens, npz, case, {theirs: found[case][ours][0] for ours, theirs in names.items()})
+
+
+@pytest.mark.parametrize("case", MULTIPOSE_CASES)
+def test_multipose_people_equal_the_original_graph(multipose, case):
+    npz, images, found = multipose
+    height, width = images[case].shape[1:3]
+    people = {name: value[0] for name, value in found[case].items()}
+    expected = npz[f"{case}/output"].reshape(6, 56)
+    keypoints, boxes = expected[:, :51].reshape(6, 17, 3), expected[:, [52, 51, 54, 53]]
+    size = np.array([width, height, width, height])
+    np.testing.assert_allclose(people["keypoints"] / size[:2], keypoints[..., 1::-1], atol=1e-5)
+    np.testing.assert_allclose(people["scores"], keypoints[..., 2], atol=1e-5)
+    np.testing.assert_allclose(people["boxes"] / size, boxes, atol=1e-5)
+    np.testing.assert_allclose(people["box_scores"], expected[:, 55], atol=1e-5)

@@ -47,6 +47,11 @@ _CROP_TO_IMAGE = {
         "y_image = (y - (H - 1) / 2) * h / (H - 1) + cy",
     ),
 }
+_CORNER_TO_IMAGE = (
+    "s = max(image_width / W, image_height / H)",
+    "x_image = x * s",
+    "y_image = y * s",
+)
 _STRETCH_TO_IMAGE = ("x_image = x * image_width / W", "y_image = y * image_height / H")
 
 
@@ -171,6 +176,15 @@ def _subject(model) -> dict:
 
 def _geometry(model) -> dict:
     width, height = model.input_size
+    if getattr(model, "resize_mode", None) == "corner":
+        return {
+            "W": width,
+            "H": height,
+            "how": "resize the whole upright image, keeping its shape, to the top left corner of "
+            "W x H: every pixel x, y is read at x_image, y_image, bilinear, black outside; "
+            "keypoints and boxes x, y go back by the same formula",
+            "to_image": list(_CORNER_TO_IMAGE),
+        }
     if not hasattr(model, "box_padding"):
         return {
             "W": width,

@@ -51,18 +51,29 @@ class MobileNetV2(Composite):
         out_indices: which maps to return, fine to coarse: 0 to 6 are the seven stages (strides 2,
             4, 8, 16, 16, 32, 32), 7 is the last 1x1 convolution.
         norm: "batch", or None for networks whose normalisation is folded into the convolutions.
+        last_channels: int, width of the last 1x1 convolution; default: 1280, widened with
+            `widen_factor` above 1.
         padding: None pads both sides alike as PyTorch, "same" as TensorFlow.
 
     Returns:
         List of maps `(B, h, w, C)`.
     """
 
-    def __init__(self, widen_factor=1.0, out_indices=(7,), norm="batch", padding=None, **kwargs):
+    def __init__(
+        self,
+        widen_factor=1.0,
+        out_indices=(7,),
+        norm="batch",
+        padding=None,
+        last_channels=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.widen_factor = widen_factor
         self.out_indices = tuple(out_indices)
         self.norm = norm
         self.padding = padding
+        self.last_channels = last_channels
         if not self.out_indices or not all(0 <= i <= 7 for i in self.out_indices):
             raise ValueError(f"out_indices must lie in 0..7, got {self.out_indices}")
         settings = {"norm": norm, "padding": padding}
@@ -81,7 +92,7 @@ class MobileNetV2(Composite):
             setattr(self, f"layer{number}", stage)
             if max(self.out_indices) == number - 1:
                 return
-        last = int(1280 * widen_factor) if widen_factor > 1 else 1280
+        last = last_channels or int(1280 * max(widen_factor, 1))
         self.conv2 = ConvModule(last, 1, norm=norm, activation="relu6")
 
     def call(self, x, training=None):
@@ -101,4 +112,5 @@ class MobileNetV2(Composite):
             "out_indices": self.out_indices,
             "norm": self.norm,
             "padding": self.padding,
+            "last_channels": self.last_channels,
         }

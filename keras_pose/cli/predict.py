@@ -9,7 +9,7 @@ from keras_pose.cli.job import PredictionJob, say
 from keras_pose.cli.outputs import coco_results, image_results, output_paths, table, write_json
 from keras_pose.cli.sources import Source, find_sources
 from keras_pose.detectors import PersonDetector
-from keras_pose.estimators import TopdownEstimator
+from keras_pose.estimators import BottomupEstimator, PoseEstimator, TopdownEstimator
 from keras_pose.files import writable_folder
 from keras_pose.predictor import PosePredictor
 from keras_pose.video import can_write_video
@@ -24,10 +24,12 @@ Finds people and their poses in photos and videos.
   keras-pose predict holiday/ 'more/*.jpg' clip.mp4 --out drawn --json poses.json
   keras-pose predict 0 --out drawn --max-frames 300        (the first webcam)
   keras-pose predict crops/ --detector none                (one person fills each photo)
+  keras-pose predict crowd.jpg --preset movenet_multipose_coco --out drawn
 
 A table goes to stdout: people found, their mean keypoint score (0 to 1), and the milliseconds of
 reading and predicting, per photo or, for videos, per frame (programs are compiled before).
-Without --detector and --boxes people are found by {DETECTOR}.
+Without --detector and --boxes people are found by {DETECTOR};
+bottom-up presets (movenet_multipose_coco) find the people themselves.
 """
 
 _EPILOG = """\
@@ -99,9 +101,9 @@ def add_parser(commands) -> None:
     finding = models.add_mutually_exclusive_group()
     finding.add_argument(
         "--detector",
-        default=DETECTOR,
         metavar="PRESET",
-        help="who finds the people; none: one person fills each image; default %(default)s",
+        help="who finds the people; none: one person fills each image; default "
+        f"{DETECTOR}, or none for bottom-up presets, which find the people themselves",
     )
     finding.add_argument(
         "--boxes", metavar="FILE", help="take the people's boxes in photos from this JSON file"
@@ -175,10 +177,21 @@ def _checked_outputs(arguments: argparse.Namespace, sources: list[Source]) -> di
 
 
 def _predictor(arguments: argparse.Namespace):
-    estimator = TopdownEstimator.from_preset(arguments.preset)
+    estimator = PoseEstimator.from_preset(arguments.preset)
+    bottom_up = isinstance(estimator, BottomupEstimator)
+    if not bottom_up and not isinstance(estimator, TopdownEstimator):
+        raise ValueError(
+            f'the preset "{arguments.preset}" is a {type(estimator).__name__}, not a '
+            "TopdownEstimator or a BottomupEstimator"
+        )
+    if bottom_up and (arguments.boxes or arguments.detector not in (None, "none")):
+        raise ValueError(
+            f'the preset "{arguments.preset}" finds the people itself: leave out --detector and '
+            "--boxes"
+        )
     detector = None
-    if arguments.detector != "none" and not arguments.boxes:
-        detector = PersonDetector.from_preset(arguments.detector)
+    if not (bottom_up or arguments.boxes or arguments.detector == "none"):
+        detector = PersonDetector.from_preset(arguments.detector or DETECTOR)
     return PosePredictor(
         estimator,
         detector,
@@ -196,7 +209,7 @@ def _report(arguments: argparse.Namespace, job: PredictionJob) -> None:
             document = coco_results(job.outcomes)
         else:
             skeleton = job.predictor.estimator.output_skeleton
-            document = image_results(job.outcomes, skeleton, _made_by(arguments))
+            document = image_results(job.outcomes, skeleton, _made_by(arguments, job))
         write_json(Path(arguments.json), document)
     print(table(job.outcomes, arguments.draw_threshold))
     for kind, place in {"drawings": arguments.out, "poses": arguments.json}.items():
@@ -204,8 +217,9 @@ def _report(arguments: argparse.Namespace, job: PredictionJob) -> None:
             say(f"{kind}: {place}")
 
 
-def _made_by(arguments: argparse.Namespace) -> dict:
-    boxes_from = {"boxes": arguments.boxes} if arguments.boxes else {"detector": arguments.detector}
+def _made_by(arguments: argparse.Namespace, job: PredictionJob) -> dict:
+    detector = arguments.detector or ("none" if job.predictor.bottom_up else DETECTOR)
+    boxes_from = {"boxes": arguments.boxes} if arguments.boxes else {"detector": detector}
     return {"estimator": arguments.preset, **boxes_from, "threshold": arguments.threshold}
 
 

@@ -7,6 +7,7 @@ from keras_pose.codecs.integral_regression_label import IntegralRegressionLabel
 from keras_pose.codecs.megvii_heatmap import MegviiHeatmap
 from keras_pose.codecs.motionbert_label import MotionBERTLabel
 from keras_pose.codecs.movenet import MoveNetCodec
+from keras_pose.codecs.movenet_multipose import MoveNetMultiPoseCodec
 from keras_pose.codecs.msra_heatmap import MSRAHeatmap
 from keras_pose.codecs.multilevel_heatmap import MultilevelHeatmap
 from keras_pose.codecs.pose_lifting import ImagePoseLifting, VideoPoseLifting

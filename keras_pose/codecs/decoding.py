@@ -4,6 +4,8 @@ No float `argmax`, `take_along_axis` or `one_hot`: some exporters refuse each of
 found by comparing, and values are read by multiplying with a mask.
 """
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -63,15 +65,21 @@ def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return x.reshape(1, -1, 1), y.reshape(1, -1, 1)
 
 
-def is_local_maximum(maps):
-    """Where maps `(B, h, w, C)` of values from 0 equal the largest of their 3x3 neighbourhood."""
+def is_local_maximum(maps, radius: int = 1, tolerance: float = 0.0):
+    """Where maps `(B, h, w, C)` of values from 0 equal the largest of their neighbourhood.
+
+    Args:
+        radius: int, the neighbourhood reaches so far in rows and columns.
+        tolerance: float, values that are less than this below the largest count as equal.
+    """
     _, height, width, _ = maps.shape
     # Row and column maxima of shifted maps: XLA's pooling on a CPU takes ten times as long.
-    rows = ops.pad(maps, ((0, 0), (1, 1), (0, 0), (0, 0)))
-    rows = ops.maximum(ops.maximum(rows[:, :height], rows[:, 1:-1]), rows[:, 2:])
-    both = ops.pad(rows, ((0, 0), (0, 0), (1, 1), (0, 0)))
-    both = ops.maximum(ops.maximum(both[:, :, :width], both[:, :, 1:-1]), both[:, :, 2:])
-    return ops.equal(maps, both)
+    pad, shifts = (radius, radius), range(2 * radius + 1)
+    rows = ops.pad(maps, ((0, 0), pad, (0, 0), (0, 0)))
+    rows = functools.reduce(ops.maximum, [rows[:, i : i + height] for i in shifts])
+    both = ops.pad(rows, ((0, 0), (0, 0), pad, (0, 0)))
+    both = functools.reduce(ops.maximum, [both[:, :, i : i + width] for i in shifts])
+    return both - maps < tolerance if tolerance else ops.equal(maps, both)
 
 
 def rows_at(table, index):

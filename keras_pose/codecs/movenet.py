@@ -138,18 +138,13 @@ class MoveNetCodec(Codec):
         return ops.exp(-squared / (2 * sigma**2))
 
     def flip(self, outputs, flip_indices):
-        count = outputs["heatmaps"].shape[-1]
         # Mirroring maps input pixel x to W - 1 - x. With cells of `scale` pixels that start at
         # their left edge, and maps moved by one column as in `MSRAHeatmap`, what remains is:
         remainder = -1.0 / float(self._scale[0])
         flipped = {name: mirrored(maps, shift=True) for name, maps in outputs.items()}
         flipped["heatmaps"] = ops.take(flipped["heatmaps"], flip_indices, axis=-1)
         for name in ("displacements", "offsets"):
-            pairs = flipped[name]
-            shape = (-1, *pairs.shape[1:3], count, 2)
-            pairs = ops.take(ops.reshape(pairs, shape), flip_indices, axis=3)
-            pairs = ops.stack([pairs[..., 0], remainder - pairs[..., 1]], axis=-1)
-            flipped[name] = ops.reshape(pairs, (-1, *outputs[name].shape[1:]))
+            flipped[name] = mirrored_pairs(flipped[name], flip_indices, remainder)
         return flipped
 
     def get_config(self):
@@ -160,3 +155,16 @@ class MoveNetCodec(Codec):
             "centre_sigma": self.centre_sigma,
             "cell_size": self.cell_size,
         }
+
+
+def mirrored_pairs(maps, flip_indices, remainder: float):
+    """Maps `(B, h, w, 2K)` of (y, x) pairs, already turned back, with keypoints and x swapped.
+
+    Args:
+        flip_indices: `(K,)` ints, the keypoint that each becomes in a mirror.
+        remainder: float, cells between a place and the mirror of its mirror.
+    """
+    shape = (-1, *maps.shape[1:3], len(flip_indices), 2)
+    pairs = ops.take(ops.reshape(maps, shape), flip_indices, axis=3)
+    pairs = ops.stack([pairs[..., 0], remainder - pairs[..., 1]], axis=-1)
+    return ops.reshape(pairs, (-1, *maps.shape[1:]))

@@ -40,7 +40,7 @@ class BottomupScenes:
             set's.
         augment: BottomupAugment, AugmentSchedule of them or None (default: images are resized).
         resize_mode, size_factor, udp: how images are resized where nothing else does, see
-            `keras_pose.datasets.transforms.fit_affine`.
+            `keras_pose.geometry.fitting.fit_affine`.
         fill: grey level, or one a channel, around images that are resized.
         max_objects: int, `N` of the labels. Of more, the largest are kept.
         masks: int or None (default), pixels of the input that one of the mask has, to each side.

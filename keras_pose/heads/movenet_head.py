@@ -1,9 +1,9 @@
-"""MoveNet's four maps."""
+"""MoveNet's maps: four of one person, six of several."""
 
 import keras
 from keras import ops
 
-from keras_pose.codecs import MoveNetCodec
+from keras_pose.codecs import MoveNetCodec, MoveNetMultiPoseCodec
 from keras_pose.heads.head import Head
 from keras_pose.layers import Composite, Conv2D, SeparableConvModule
 from keras_pose.losses import MoveNetLoss
@@ -44,8 +44,12 @@ class MoveNetHead(Head):
         `(B, h, w, 2K)` in cells, (y, x) pairs keypoint by keypoint.
     """
 
+    codec_class, loss_class = MoveNetCodec, MoveNetLoss
+
     def __init__(self, num_keypoints=17, codec=None, loss_module=None, hidden=96, **kwargs):
-        super().__init__(codec or MoveNetCodec(), loss_module or MoveNetLoss(), **kwargs)
+        if loss_module is None and self.loss_class is not None:
+            loss_module = self.loss_class()
+        super().__init__(codec or self.codec_class(), loss_module, **kwargs)
         self.num_keypoints = num_keypoints
         self.hidden = hidden
         self.center = Branch(1, hidden, _RARE)
@@ -68,3 +72,30 @@ class MoveNetHead(Head):
             "num_keypoints": self.num_keypoints,
             "hidden": self.hidden,
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class MoveNetMultiPoseHead(MoveNetHead):
+    """The maps of `MoveNetHead` and those of the people's boxes; see `MoveNetMultiPoseCodec`.
+
+    Args:
+        codec: default `MoveNetMultiPoseCodec()`.
+        loss_module: default None: how the network was trained was never published.
+        num_keypoints, hidden: see `MoveNetHead`.
+
+    Returns:
+        What `MoveNetHead` returns, and `box_sizes` and `box_offsets` `(B, h, w, 2)` in cells,
+        (y, x) pairs.
+    """
+
+    codec_class, loss_class = MoveNetMultiPoseCodec, None
+
+    def __init__(self, num_keypoints=17, codec=None, loss_module=None, hidden=96, **kwargs):
+        super().__init__(num_keypoints, codec, loss_module, hidden, **kwargs)
+        self.box_scale = Branch(2, hidden)
+        self.box_offset = Branch(2, hidden)
+
+    def call(self, features, training=None):
+        x = features[0]
+        boxes = {"box_sizes": self.box_scale(x), "box_offsets": self.box_offset(x)}
+        return {**super().call(features, training=training), **boxes}

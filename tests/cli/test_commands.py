@@ -60,7 +60,7 @@ def test_presets_are_listed_with_their_facts(capsys):
         (["--task", "hand", "--match", "hrnet", "--data", "rhd"], 3),
         (["--task", "detection"], 1),
         (["--licence", "apache", "--task", "face"], 6),
-        (["--local", "--match", "movenet"], 1),
+        (["--local", "--match", "movenet"], 2),
     ],
 )
 def test_presets_are_filtered(capsys, options, count):

@@ -236,6 +236,26 @@ def test_preset_of_another_kind_is_refused(capsys, option):
     assert "not a" in capsys.readouterr().err
 
 
+def test_a_bottom_up_preset_needs_no_detector(tmp_path, capsys):
+    path = tmp_path / "poses.json"
+    options = ["--preset", "movenet_multipose_coco", "--json", str(path), "--json-format", "images"]
+    assert main(["predict", str(SAMPLES / "park.jpg"), *options]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[1] == "2"
+    data = json.loads(path.read_text())
+    assert (data["estimator"], data["detector"]) == ("movenet_multipose_coco", "none")
+
+
+@pytest.mark.parametrize("option", ["--detector", "--boxes"])
+def test_a_bottom_up_preset_refuses_boxes(tmp_path, capsys, option):
+    (tmp_path / "boxes.json").write_text('{"jump.jpg": [[0, 0, 10, 10]]}')
+    value = {
+        "--detector": "centernet_mobilenet_v3_coco",
+        "--boxes": str(tmp_path / "boxes.json"),
+    }[option]
+    assert main(["predict", JUMP, "--preset", "movenet_multipose_coco", option, value]) == 2
+    assert "finds the people itself" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "option", [["--threshold", "2"], ["--batch-size", "0"], ["--threshold", "x"], ["--nonsense"]]
 )

@@ -23,6 +23,7 @@ from keras_pose.heads import (
     HeatmapHead,
     IntegralRegressionHead,
     MoveNetHead,
+    MoveNetMultiPoseHead,
     MSPNHead,
     RegressionHead,
     RLEHead,
@@ -133,6 +134,19 @@ HEADS = {
         [[(4, 6, 5)]],
         {"heatmaps": (8, 12, 3)},
         {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "movenet_multipose_head": (
+        lambda: MoveNetMultiPoseHead(3, hidden=4),
+        [(8, 12, 6)],
+        {
+            "center": (8, 12, 1),
+            "heatmaps": (8, 12, 3),
+            "displacements": (8, 12, 6),
+            "offsets": (8, 12, 6),
+            "box_sizes": (8, 12, 2),
+            "box_offsets": (8, 12, 2),
+        },
+        {"keypoints": (6, 3, 2), "scores": (6, 3), "boxes": (6, 4), "box_scores": (6,)},
     ),
     "movenet_head": (
         lambda: MoveNetHead(3, MoveNetCodec((48, 32), (12, 8)), hidden=4),

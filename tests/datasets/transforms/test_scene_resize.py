@@ -6,10 +6,10 @@ import pytest
 from keras_pose.datasets.transforms.scene_resize import (
     RandomChoiceResize,
     fit_scene,
-    fitted_sizes,
     ratio_size,
 )
 from keras_pose.geometry import apply_affine
+from keras_pose.geometry.fitting import fitted_sizes
 
 
 @pytest.mark.cases("transforms/bottomup_resize")
