@@ -14,6 +14,7 @@ from keras_pose.cli import (
     check,
     convert,
     datasets,
+    evaluate,
     export,
     import_dataset,
     info,
@@ -26,7 +27,7 @@ from keras_pose.cli import (
 
 _COMMANDS = (
     *(predict, presets, info, export, verify, convert, mirror),
-    *(datasets, check, import_dataset, prepare),
+    *(datasets, check, import_dataset, prepare, evaluate),
 )
 
 

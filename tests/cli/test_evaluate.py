@@ -1,0 +1,88 @@
+"""`keras-pose evaluate` with a tiny model."""
+
+import json
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from keras_pose import Skeleton, TopdownEstimator
+from keras_pose.cli import main
+from keras_pose.codecs import MSRAHeatmap
+from keras_pose.heads import HeatmapHead
+
+pytest.importorskip("tensorflow", reason="the evaluation batches are a tf.data pipeline")
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    inputs = keras.Input((None, None, 3))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(8, 4, strides=4)(inputs))
+    codec = MSRAHeatmap((32, 32), (8, 8))
+    head = HeatmapHead(17, codec, deconv_filters=(), deconv_kernels=())
+    estimator = TopdownEstimator(
+        backbone, head, skeleton=Skeleton.load("coco"), input_size=(32, 32)
+    )
+    return str(estimator.save_to_preset(tmp_path_factory.mktemp("preset") / "tiny"))
+
+
+@pytest.fixture
+def people(tmp_path):
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), rng.integers(0, 255, (60, 80, 3), np.uint8))
+        images.append({"id": number, "file_name": f"{number}.png", "width": 80, "height": 60})
+        points = np.c_[rng.uniform(10, 50, (17, 2)), np.full(17, 2)]
+        annotations.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "bbox": [5, 5, 50, 50],
+                "area": 1500,
+                "iscrowd": 0,
+                "num_keypoints": 17,
+                "keypoints": points.ravel().tolist(),
+            }
+        )
+    names = list(Skeleton.load("coco").keypoints)
+    category = {"id": 1, "name": "person", "keypoints": names}
+    truth = {"images": images, "annotations": annotations, "categories": [category]}
+    path = tmp_path / "val.json"
+    path.write_text(json.dumps(truth))
+    return path
+
+
+def test_metrics_results_and_the_worst_images(preset, people, tmp_path, capsys):
+    out, page = tmp_path / "results.json", tmp_path / "worst.png"
+    assert main(["evaluate", preset, str(people), "--out", str(out), "--worst", str(page)]) == 0
+    printed = capsys.readouterr().out
+    for text in ("AP ", "boxes: ground truth", "mean OKS", "left_ankle", "medium         2"):
+        assert text in printed, text
+    document = json.loads(out.read_text())
+    assert document["protocol"]["images"] == 2
+    assert document["by_size"]["medium"]["objects"] == 2
+    assert [pose["image_id"] for pose in document["poses"]] == [1, 2]
+    assert cv2.imread(str(page)) is not None
+
+
+def test_boxes_of_a_file_and_images_without_any(preset, people, tmp_path, capsys):
+    boxes = tmp_path / "boxes.json"
+    row = {"image_id": 2, "category_id": 1, "bbox": [5, 5, 50, 50], "score": 0.9}
+    boxes.write_text(json.dumps([row]))
+    assert main(["evaluate", preset, str(people), "--boxes", str(boxes)]) == 0
+    printed = capsys.readouterr().out
+    assert "boxes: boxes.json" in printed
+    assert "1 of 2 images with objects have no prediction, such as image 1" in printed
+
+
+def test_a_chosen_metric(preset, people, capsys):
+    assert main(["evaluate", preset, str(people), "--metric", "epe"]) == 0
+    assert "EPE" in capsys.readouterr().out
+
+
+def test_an_unknown_metric_is_named(preset, people, capsys):
+    assert main(["evaluate", preset, str(people), "--metric", "pkc"]) == 2
+    assert "unknown metric 'pkc'; did you mean pck" in capsys.readouterr().err
