@@ -49,7 +49,11 @@ def _drop_inverse_permutes(graph) -> None:
 def _fold(module, norm) -> None:
     convolution, *parameters = norm.args[:5]
     training, epsilon = norm.args[5], norm.args[7]
-    if training or convolution.target is not _aten.convolution.default or len(convolution.users) > 1:
+    if (
+        training
+        or convolution.target is not _aten.convolution.default
+        or len(convolution.users) > 1
+    ):
         return
     _, kernel, bias, *_, transposed, _, groups = convolution.args
     if kernel.op != "get_attr" or (bias is not None and bias.op != "get_attr"):

@@ -42,7 +42,7 @@ class TemporalBlock(Composite):
         y = self.dropout(self.conv2[0](y, training=training), training=training)
         # Of the frames that a convolution sees, its middle one, or the last.
         first = dilation * (self._kernel_size - 1 if self._causal else self._kernel_size // 2)
-        reach = (y.shape[1] - 1) * stride + 1
+        reach = (ops.shape(y)[1] - 1) * stride + 1
         return x[:, first : first + reach : stride] + y
 
 
@@ -85,12 +85,13 @@ class TCN(Composite):
 
     def call(self, x, training=None):
         frames, keypoints, dimensions = x.shape[1:]
-        if frames < self.frames:
+        # TensorFlow traces films of several lengths once, for any length.
+        if frames is not None and frames < self.frames:
             raise ValueError(
                 f"the network sees {self.frames} frames at a time, got sequences of {frames}; "
                 "repeat their first and last frame"
             )
-        x = ops.reshape(x, (-1, frames, keypoints * dimensions))
+        x = ops.reshape(x, (-1, ops.shape(x)[1], keypoints * dimensions))
         outputs, dilation = [], 1
         for size, layer in zip(
             self.kernel_sizes, [self.expand_conv, *self.tcn_blocks], strict=True

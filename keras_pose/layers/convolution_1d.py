@@ -27,7 +27,7 @@ class Conv1D(LazyInitialization, keras.layers.Conv1D):
         super().__init__(filters, kernel_size, **kwargs)
 
     def call(self, inputs, stride=1, dilation=1):
-        kernel, (frames, channels) = self.kernel_size[0], inputs.shape[1:]
+        kernel, (frames, channels) = self.kernel_size[0], ops.shape(inputs)[1:]
         length = (frames - dilation * (kernel - 1) - 1) // stride + 1
         if kernel == stride and dilation == 1:
             taps = ops.reshape(inputs[:, : length * kernel], (-1, length, kernel * channels))
