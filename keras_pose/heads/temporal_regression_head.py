@@ -37,7 +37,7 @@ class TemporalRegressionHead(Head):
                 f"{tuple(x.shape)}"
             )
         x = ops.cast(self.conv(x), "float32")
-        return {"coordinates": ops.reshape(x, (-1, x.shape[1], self._outputs, 3))}
+        return {"coordinates": ops.reshape(x, (-1, ops.shape(x)[1], self._outputs, 3))}
 
     def get_config(self):
         return {**super().get_config(), "num_keypoints": self.num_keypoints}
