@@ -186,3 +186,25 @@ def require_tensorflow():
         ) from None
     cv2.setNumThreads(0)
     return tf
+
+
+def check_counts(**counts: tuple[Any, int]) -> None:
+    """Raises ValueError unless every `name=(value, least)` is an integer of at least `least`."""
+    for name, (value, least) in counts.items():
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def input_settings(function: str, estimator: Any, **given: Any) -> dict[str, Any]:
+    """What a network's input is like: as given, else as the estimator has it, else left out.
+
+    Raises:
+        ValueError: nobody says the `input_size`.
+    """
+    settings = {
+        name: getattr(estimator, name, None) if value is None else value
+        for name, value in given.items()
+    }
+    if settings["input_size"] is None:
+        raise ValueError(f"{function} needs an estimator, or input_size=(width, height)")
+    return {name: value for name, value in settings.items() if value is not None}

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from keras_pose.datasets.batch_resize import RandomBatchSize, resize_batch
-from keras_pose.datasets.batches import available_cpus, count_batches, stream_batches
+from keras_pose.datasets.batches import (
+    available_cpus,
+    check_counts,
+    count_batches,
+    input_settings,
+    stream_batches,
+)
 from keras_pose.datasets.bottomup_scenes import BottomupScenes
 from keras_pose.datasets.damaged import DamagedImages
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
@@ -102,14 +108,10 @@ def bottomup_dataset(
         ...     augment=AugmentSchedule(strong, {280: BottomupAugment()}),
         ... )
     """
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-        ("max_objects", max_objects, 1),
-    ):
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    spec = dict(
+    check_counts(batch_size=(batch_size, 1), seed=(seed, 0), max_objects=(max_objects, 1))
+    settings = input_settings(
+        "bottomup_dataset",
+        estimator,
         input_size=input_size,
         skeleton=skeleton,
         resize_mode=resize_mode,
@@ -117,21 +119,15 @@ def bottomup_dataset(
         udp=udp,
         fill=fill,
     )
-    spec = {
-        name: getattr(estimator, name, None) if value is None else value
-        for name, value in spec.items()
-    }
-    if spec["input_size"] is None:
-        raise ValueError("bottomup_dataset needs an estimator, or input_size=(width, height)")
-    if masks is not None and any(side % masks for side in spec["input_size"]):
+    if masks is not None and any(side % masks for side in settings["input_size"]):
         raise ValueError(
-            f"masks must divide the sides of the input {tuple(spec['input_size'])}, got {masks}"
+            f"masks must divide the sides of the input {tuple(settings['input_size'])}, got {masks}"
         )
     empty = not training if empty is None else empty
     dataset.check_images(without_objects=empty)
     scenes = BottomupScenes(
         dataset,
-        **{name: value for name, value in spec.items() if value is not None},
+        **settings,
         augment=augment if training else None,
         max_objects=max_objects,
         masks=masks,

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from keras_pose.datasets.batches import available_cpus, count_batches, stream_batches
+from keras_pose.datasets.batches import (
+    available_cpus,
+    check_counts,
+    count_batches,
+    input_settings,
+    stream_batches,
+)
 from keras_pose.datasets.damaged import DamagedImages
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.topdown_crops import TopdownCrops
@@ -87,21 +93,20 @@ def topdown_dataset(
     """
     if not len(dataset):
         raise ValueError(f"{dataset.name} is empty: there is no object to make batches of")
-    for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    check_counts(batch_size=(batch_size, 1), seed=(seed, 0))
     dataset.check_images()
-    spec = dict(input_size=input_size, skeleton=skeleton, box_padding=box_padding, udp=udp)
-    spec = {
-        name: getattr(estimator, name, None) if value is None else value
-        for name, value in spec.items()
-    }
-    if spec["input_size"] is None:
-        raise ValueError("topdown_dataset needs an estimator, or input_size=(width, height)")
+    settings = input_settings(
+        "topdown_dataset",
+        estimator,
+        input_size=input_size,
+        skeleton=skeleton,
+        box_padding=box_padding,
+        udp=udp,
+    )
     workers = workers or available_cpus()
     crops = TopdownCrops(
         dataset,
-        **{name: value for name, value in spec.items() if value is not None},
+        **settings,
         augment=augment if training else None,
         joint_weights=joint_weights,
         seed=seed,

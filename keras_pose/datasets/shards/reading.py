@@ -8,7 +8,9 @@ import numpy as np
 
 from keras_pose.datasets.batches import (
     available_cpus,
+    check_counts,
     count_batches,
+    input_settings,
     remembers_errors,
     require_tensorflow,
 )
@@ -72,24 +74,23 @@ def prepared_dataset(
     tf = require_tensorflow()
     if not isinstance(shards, PreparedShards):
         shards = PreparedShards(shards)
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-        ("shuffle_buffer", shuffle_buffer, 1),
-        ("open_shards", open_shards, 1),
-    ):
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    spec = dict(input_size=input_size, skeleton=skeleton, box_padding=box_padding, udp=udp)
-    spec = {
-        name: getattr(estimator, name, None) if value is None else value
-        for name, value in spec.items()
-    }
-    if spec["input_size"] is None:
-        raise ValueError("prepared_dataset needs an estimator, or input_size=(width, height)")
+    check_counts(
+        batch_size=(batch_size, 1),
+        seed=(seed, 0),
+        shuffle_buffer=(shuffle_buffer, 1),
+        open_shards=(open_shards, 1),
+    )
+    settings = input_settings(
+        "prepared_dataset",
+        estimator,
+        input_size=input_size,
+        skeleton=skeleton,
+        box_padding=box_padding,
+        udp=udp,
+    )
     crops = PreparedCrops(
         shards,
-        **{name: value for name, value in spec.items() if value is not None},
+        **settings,
         augment=augment if training else None,
         joint_weights=joint_weights,
         seed=seed,
