@@ -22,12 +22,13 @@ from keras_pose.cli import (
     predict,
     prepare,
     presets,
+    train,
     verify,
 )
 
 _COMMANDS = (
     *(predict, presets, info, export, verify, convert, mirror),
-    *(datasets, check, import_dataset, prepare, evaluate),
+    *(datasets, check, import_dataset, prepare, train, evaluate),
 )
 
 

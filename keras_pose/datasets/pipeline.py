@@ -36,6 +36,7 @@ def topdown_dataset(
     shuffle: bool | None = None,
     seed: int = 0,
     first_epoch: int = 0,
+    skip_batches: int = 0,
     repeat: bool = False,
     drop_remainder: bool | None = None,
     workers: int | None = None,
@@ -66,6 +67,8 @@ def topdown_dataset(
         shuffle: bool. Default: when training.
         seed: int, not negative. Default 0.
         first_epoch: int, epoch of the first pass; to go on with an interrupted training.
+        skip_batches: int, batches that every pass leaves out at its beginning; to go on in the
+            middle of an epoch, for one pass.
         repeat: bool, go on without end (say `steps_per_epoch` in `fit`).
         drop_remainder: bool, leave out a last batch that is not full. Default: when training, if
             there is a full one (JAX compiles once more for every other batch size).
@@ -93,7 +96,7 @@ def topdown_dataset(
     """
     if not len(dataset):
         raise ValueError(f"{dataset.name} is empty: there is no object to make batches of")
-    check_counts(batch_size=(batch_size, 1), seed=(seed, 0))
+    check_counts(batch_size=(batch_size, 1), seed=(seed, 0), skip_batches=(skip_batches, 0))
     dataset.check_images()
     settings = input_settings(
         "topdown_dataset",
@@ -116,7 +119,8 @@ def topdown_dataset(
     )
     if shuffle is None:
         shuffle = training
-    total = len(crops.rows(first_epoch, batch_size=batch_size))
+    skipped = skip_batches * batch_size
+    total = len(crops.rows(first_epoch, batch_size=batch_size)) - skipped
     if drop_remainder is None:
         drop_remainder = training and total >= batch_size
     crops.damaged = damaged = DamagedImages(
@@ -132,7 +136,7 @@ def topdown_dataset(
         return batch
 
     return stream_batches(
-        lambda epoch: crops.rows(epoch, shuffle, batch_size),
+        lambda epoch: crops.rows(epoch, shuffle, batch_size)[skipped:],
         make,
         crops.input_size,
         crops.label_shapes(evaluation=not training),

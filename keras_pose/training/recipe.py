@@ -4,14 +4,14 @@ import inspect
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 
-from keras_pose.datasets.mmpose import augmentation_from_mmpose
 from keras_pose.files import replacing
+from keras_pose.training.augmentation import augmentation
 from keras_pose.training.averaging import WeightAverage
 from keras_pose.training.callbacks import AttributeSwitches, AveragedWeights
 from keras_pose.training.freezing import freeze, keep_statistics
@@ -54,14 +54,17 @@ class Recipe:
         schedule: rows of a `ChainedSchedule`.
         rules: dict of `ParameterRules`' arguments, or {"layer_decay": those of `LayerDecay`}.
         average: dict of `WeightAverage`'s arguments; None averages nothing.
-        accumulate: int, batches whose gradients are averaged for one step.
+        accumulate: int, batches whose gradients are averaged for one step. Batches of an epoch
+            that are left over count for the first step of the next one, while the schedule counts
+            whole steps only; `Trainer` leaves them out instead, other ones in every epoch, as it
+            leaves out objects that fill no batch.
         base_batch_size: int, the batch size that the learning rate is meant for.
         scale_learning_rate: bool, multiply the rate by batch size / base batch size
             (https://arxiv.org/abs/1706.02677). Absolute floors of the schedule stay.
         precision: "float32", "mixed_float16" or "mixed_bfloat16"; it has to be set before the
             model is made (`keras.config.set_dtype_policy`).
-        augmentation: dict of the arguments of `augmentation_from_mmpose`: `pipeline`, and for a
-            second stage `last_pipeline` and `switch_epoch`.
+        augmentation: dict of steps, or of MMPose's pipelines, see
+            `keras_pose.training.augmentation`.
         switches: {epoch: {attribute path of the estimator: value from that epoch on}}.
         freeze: parts of the model that do not learn, by their names in a checkpoint, such as
             "backbone.layer1".
@@ -151,7 +154,52 @@ class Recipe:
 
     def augment(self):
         """The augmentation for `topdown_dataset` and its like, or None."""
-        return None if self.augmentation is None else augmentation_from_mmpose(**self.augmentation)
+        return None if self.augmentation is None else augmentation(self.augmentation)
+
+    def with_epochs(self, epochs: int) -> "Recipe":
+        """The same course in another number of epochs.
+
+        All that is counted in epochs is scaled: rows of the schedule, switches of augmentation and
+        attributes, and from when it is judged how often.
+        """
+        factor = epochs / self.epochs
+
+        def scaled(count):
+            return max(1, round(count * factor)) if count else count
+
+        rows = []
+        for row in self.schedule:
+            row = dict(row)
+            if row.get("unit", "epoch") == "epoch":
+                for key in ("begin", "end", "period", "every"):
+                    if row.get(key) is not None:
+                        row[key] = scaled(row[key])
+                if "milestones" in row:
+                    row["milestones"] = [scaled(count) for count in row["milestones"]]
+                if row.get("end") is not None and row["end"] <= row.get("begin", 0):
+                    row["end"] = row.get("begin", 0) + 1
+            rows.append(row)
+        stages = dict(self.augmentation) if self.augmentation else None
+        if stages and stages.get("switch_epoch"):
+            stages["switch_epoch"] = scaled(stages["switch_epoch"])
+        return replace(
+            self,
+            epochs=epochs,
+            schedule=rows,
+            augmentation=stages,
+            switches={str(scaled(int(e))): values for e, values in self.switches.items()},
+            validate_every_from={
+                str(scaled(int(e))): n for e, n in self.validate_every_from.items()
+            },
+        )
+
+    def judged(self, epoch: int) -> bool:
+        """Whether the training is judged at the end of an epoch, counted from 0."""
+        every = self.validate_every
+        for start in sorted(map(int, self.validate_every_from)):
+            if epoch >= start:
+                every = self.validate_every_from[str(start)]
+        return (epoch + 1) % every == 0 or epoch + 1 == self.epochs
 
     def learning_rate(self, batch_size: int | None = None) -> float:
         """The base learning rate for a batch size (default: the recipe's)."""
@@ -195,6 +243,12 @@ class Recipe:
             log.append(
                 f"learning rate {rate:g} is meant for batch size {self.batch_size}, this training "
                 f"has {batch}: scale_learning_rate would adapt it"
+            )
+        if steps_per_epoch % self.accumulate:
+            log.append(
+                f"{steps_per_epoch % self.accumulate} of the {steps_per_epoch} batches of an epoch "
+                f"do not fill a step of {self.accumulate}; they go with the next epoch's first "
+                "step, for which the schedule does not allow: leave them out"
             )
         policy = getattr(estimator, "dtype_policy", keras.config.dtype_policy()).name
         if policy != self.precision:

@@ -1,0 +1,259 @@
+"""What is trained on what, and how: a job as plain data, and jobs and recipes by name."""
+
+import functools
+import json
+import runpy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from keras_pose.files import replacing
+from keras_pose.paths import PRESETS
+from keras_pose.preset import zoo
+from keras_pose.training.recipe import Recipe
+from keras_pose.training.recipe_mmpose import recipe_from_mmpose
+from keras_pose.training.schedule import unknown
+
+_FOLDER = PRESETS / "recipes"
+_PUBLISHED = "mmpose.json"
+_MODEL = ("preset", "skeleton", "weights")
+_DATA = ("annotations", "images", "shards")
+_PATHS = ("annotations", "images", "shards", "preset", "skeleton")
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A whole training as plain data that JSON can hold.
+
+    Args:
+        model: dict of `preset`, a name or folder (see `keras_pose.preset_names`, which includes
+            MMPose's config names); `skeleton`, a name or file, default that of the labels: where
+            its keypoints are not the preset's, the head's last layers start anew; `weights`, false
+            to start with new weights.
+        train: dict of `annotations`, a COCO keypoint file, and `images`, their folder (default: the
+            file's); or of `shards`, a folder that `keras-pose prepare` wrote.
+        recipe: dict of `Recipe`'s arguments, or a name that `recipe_names` lists.
+        val: dict like `train`, to judge on; it needs `annotations`. None: nothing is judged.
+        overrides: {key of the recipe: value}; a dot leads into a dict, "optimizer.learning_rate".
+            `epochs` scales all that is counted in epochs, see `Recipe.with_epochs`.
+        new_keypoints: overrides for where the head starts anew; `overrides` go before them.
+        whole_images: bool, for pictures that show one animal each and come without boxes: whole
+            images are learnt too, and the judgement gives no boxes.
+        metrics: list of metrics as `keras_pose.evaluation.evaluate_topdown` takes them; the
+            recipe's `monitor` names the number that the best weights are chosen by, default the
+            first.
+        patience: int, judgements without a better one after which the training stops.
+        save_every: int, steps from one checkpoint to the next; there is one at the end of every
+            epoch anyway.
+
+    Raises:
+        ValueError: for unknown keys on any level, with the nearest known ones, and for missing
+            ones.
+
+    Example:
+        >>> job = TrainingJob.load("movenet_finetune", train={"annotations": "train.json"})
+        >>> Trainer(job, "tuned").run()
+    """
+
+    model: Mapping[str, Any]
+    train: Mapping[str, Any]
+    recipe: Mapping[str, Any] | str
+    val: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    new_keypoints: Mapping[str, Any] = field(default_factory=dict)
+    whole_images: bool = False
+    metrics: Sequence[Any] | None = None
+    patience: int | None = None
+    save_every: int | None = None
+
+    def __post_init__(self):
+        for what, known in (("model", _MODEL), ("train", _DATA), ("val", _DATA)):
+            settings = getattr(self, what)
+            if settings is None:
+                continue
+            if not isinstance(settings, Mapping):
+                raise ValueError(f"job: {what} must be a dict, got {settings!r}")
+            for key in settings:
+                if key not in known:
+                    raise ValueError(f"job: {what}: {unknown('key', key, known)}")
+        if not self.model.get("preset"):
+            raise ValueError("job: model needs a preset: the name or folder of what is trained")
+        if ("annotations" in self.train) == ("shards" in self.train):
+            raise ValueError(
+                "job: train needs annotations, a COCO keypoint file, or shards that keras-pose "
+                "prepare wrote; exactly one of them"
+            )
+        if self.val is not None and "annotations" not in self.val:
+            raise ValueError("job: val needs annotations, a COCO keypoint file")
+        if self.whole_images and "shards" in self.train:
+            raise ValueError("job: whole_images needs annotations; shards hold crops of the boxes")
+        for name in ("patience", "save_every"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"job: {name} must be a positive integer, got {value!r}")
+        if self.patience and self.val is None:
+            raise ValueError("job: patience needs val, data to judge on")
+        for new in (False, True):
+            self.resolved(new)
+
+    @classmethod
+    def load(cls, source: str | Path | None = None, **changes: Any) -> "TrainingJob":
+        """A job from a file or by name.
+
+        Args:
+            source: a JSON file, a Python file that assigns `job = {...}`, or a name that
+                `recipe_names` lists. Paths in a file are relative to its folder.
+            **changes: keys of the job; a dict adds to the one that is there.
+        """
+        return cls.from_dict(_merged(job_settings(source) if source else {}, changes))
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "TrainingJob":
+        """A job from the content of a JSON file."""
+        known = [entry.name for entry in fields(cls)]
+        for key in settings:
+            if key not in known:
+                raise ValueError(f"job: {unknown('key', key, known)}")
+        for key in ("train", "recipe", "model"):
+            if key not in settings:
+                raise ValueError(f"job: {key} is missing")
+        return cls(**settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` reads it."""
+        return asdict(self)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the job as JSON."""
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", "utf-8")
+
+    def resolved(self, new_keypoints: bool = False) -> Recipe:
+        """The recipe with its overrides.
+
+        Args:
+            new_keypoints: bool, whether the head starts anew.
+        """
+        recipe = self.recipe
+        plain = named_recipe(recipe).to_dict() if isinstance(recipe, str) else dict(recipe)
+        changes = {**(self.new_keypoints if new_keypoints else {}), **self.overrides}
+        epochs = changes.pop("epochs", None)
+        for key, value in changes.items():
+            plain = _with(plain, key.split("."), value)
+        made = Recipe.from_dict(plain)
+        if epochs is None:
+            return made
+        if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
+            raise ValueError(f"epochs must be a positive integer, got {epochs!r}")
+        return made.with_epochs(epochs)
+
+
+def recipe_names() -> list[str]:
+    """Names of the package's own jobs, then MMPose's configs with a recipe."""
+    own = sorted(path.stem for path in _FOLDER.glob("*.json") if path.name != _PUBLISHED)
+    return [*own, *sorted(_published()["configs"])]
+
+
+def job_settings(source: str | Path) -> dict[str, Any]:
+    """The content of a job's file, or what a name stands for; what is missing is not filled in.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: for an unknown name, with the nearest known ones, or a file that is no job.
+    """
+    path, text = Path(source), str(source)
+    if path.suffix in (".json", ".py"):
+        return _of_file(path)
+    own = _FOLDER / f"{text}.json"
+    if own.is_file() and own.name != _PUBLISHED:
+        return json.loads(own.read_text("utf-8"))
+    config = _config(text)
+    # The published weights are the result of this recipe, not what it starts from.
+    return {"model": {"preset": config, "weights": False}, "recipe": config}
+
+
+def named_recipe(name: str) -> Recipe:
+    """A recipe of the package, or the one that MMPose trained a checkpoint of the zoo by.
+
+    Args:
+        name: see `recipe_names`; names and aliases of presets from the zoo will do too.
+
+    Raises:
+        ValueError: for an unknown name, or a recipe that needs what is not here.
+    """
+    own = _FOLDER / f"{name}.json"
+    if own.is_file() and own.name != _PUBLISHED:
+        return Recipe.from_dict(json.loads(own.read_text("utf-8"))["recipe"])
+    table = _published()
+    entry = table["configs"][_config(name)]
+    pipelines = table["pipelines"]
+    return recipe_from_mmpose(
+        table["recipes"][entry["recipe"]],
+        pipeline=pipelines[entry["pipeline"]],
+        last_pipeline=pipelines.get(entry.get("last_pipeline")),
+        switch_epoch=entry.get("switch_epoch"),
+        pipelines=pipelines,
+    )
+
+
+def _config(name: str) -> str:
+    configs = _published()["configs"]
+    row = zoo.find(name)
+    if row is not None and row.config in configs:
+        return row.config
+    if row is not None:
+        raise ValueError(f"how {row.config} was trained is not published")
+    raise ValueError(unknown("recipe", name, [*recipe_names(), *zoo.names()]))
+
+
+@functools.cache
+def _published() -> dict[str, Any]:
+    return json.loads((_FOLDER / _PUBLISHED).read_text("utf-8"))
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.suffix == ".py":
+        settings = runpy.run_path(str(path)).get("job")
+    else:
+        try:
+            settings = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} must hold a dict{' named job' * (path.suffix == '.py')}")
+    for part in ("model", "train", "val"):
+        if isinstance(settings.get(part), dict):
+            settings[part] = {
+                key: _beside(path, value) if key in _PATHS else value
+                for key, value in settings[part].items()
+            }
+    return settings
+
+
+def _beside(file: Path, value: Any) -> Any:
+    """A path relative to a file's folder; names of presets and URLs stay as they are."""
+    if not isinstance(value, str) or not (file.parent / value).exists():
+        return value
+    return str(file.parent / value)
+
+
+def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(settings)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
+
+
+def _with(plain: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """A copy of nested dicts with one value replaced."""
+    name, *rest = path
+    if not rest:
+        return {**plain, name: value}
+    inner = plain.get(name)
+    if inner is not None and not isinstance(inner, Mapping):
+        raise ValueError(f"{'.'.join(path)!r} cannot be set: {name} is {inner!r}")
+    return {**plain, name: _with(inner or {}, rest, value)}

@@ -1,0 +1,210 @@
+"""Judging a model while it trains: the best weights, and when to stop."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_pose import evaluation
+from keras_pose.datasets import KeypointDataset
+from keras_pose.datasets.whole_images import box_margin
+from keras_pose.estimators.alone import find_alone
+from keras_pose.evaluation.keypoint_metrics import METRICS
+from keras_pose.evaluation.metric import lower_is_better
+from keras_pose.training.recipe import Recipe
+from keras_pose.training.schedule import unknown
+
+# What is measured where nothing is asked for: AP needs sigmas and boxes.
+_DISTANCES = ("pck", evaluation.EPE("error_px"))
+# What metrics of whole images ("ap" and its like) measure, the most important first.
+_OF_IMAGES = ("AP", "AP50", "AP75", "AR", "AP_M", "AP_L", "AP_E", "AP_H")
+
+
+def _names(dataset, metrics) -> list[str]:
+    """What metrics call their numbers.
+
+    Raises:
+        ValueError: for a metric that needs what the data set lacks.
+    """
+    names = []
+    for metric in metrics:
+        kind = metric.get("name", "") if isinstance(metric, Mapping) else str(metric)
+        if kind.lower() == "ap" or (isinstance(metric, str) and kind.lower() not in METRICS):
+            names += _OF_IMAGES
+        else:
+            names += evaluation.evaluate(dataset.keypoints, dataset, metric).metrics
+    return list(dict.fromkeys(names))
+
+
+class BoxJudge:
+    """Judges an estimator in annotated boxes.
+
+    Args:
+        dataset: KeypointDataset.
+        metrics: see `keras_pose.evaluation.evaluate_topdown`.
+        batch_size: int, crops a batch.
+
+    Raises:
+        ValueError: for a metric that needs what the data set lacks; at once, not after an epoch.
+    """
+
+    def __init__(
+        self, dataset: KeypointDataset, metrics: Sequence | None = None, batch_size: int = 32
+    ):
+        self._callback = evaluation.KeypointEvaluation(
+            dataset, metrics=metrics, batch_size=batch_size, verbose=0
+        )
+        default = _DISTANCES if dataset.skeleton.sigmas is None else ("ap",)
+        self.names = _names(dataset, default if metrics is None else metrics)
+
+    def __call__(self, estimator: Any) -> evaluation.EvaluationResult:
+        return self._callback.evaluate(estimator)
+
+
+class AloneJudge:
+    """Judges an estimator without boxes, on pictures that show one animal each.
+
+    Args:
+        dataset: KeypointDataset with one object an image.
+        margin: see `find_alone`; of the training data, as nothing is known of others.
+        metrics: like those of `BoxJudge`, without AP.
+    """
+
+    def __init__(self, dataset: KeypointDataset, margin: float, metrics: Sequence | None = None):
+        self._dataset, self._margin = dataset, margin
+        self._metrics = list(metrics or reversed(_DISTANCES))
+        for metric in self._metrics:
+            if str(metric).lower() == "ap":
+                raise ValueError("AP is measured in boxes; with whole_images ask for pck, epe, ...")
+        self.names = _names(dataset, self._metrics)
+
+    def __call__(self, estimator: Any) -> evaluation.EvaluationResult:
+        poses = find_alone(estimator, list(self._dataset.image_paths), self._margin)
+        found = np.concatenate([pose.keypoints for pose in poses])
+        return evaluation.evaluate(
+            found,
+            self._dataset,
+            self._metrics,
+            boxes="none; the whole image, then twice the box of what was found",
+            box_padding=estimator.box_padding,
+        )
+
+
+def judge_of(
+    recipe: Recipe,
+    val: KeypointDataset,
+    train: KeypointDataset | None = None,
+    metrics: Sequence | None = None,
+    batch_size: int = 32,
+) -> BoxJudge | AloneJudge:
+    """The judge of a training.
+
+    Args:
+        recipe: where no metrics are asked for, the one that its `monitor` names is measured.
+        val: KeypointDataset to judge on.
+        train: KeypointDataset that was learnt, to judge without boxes; None: annotated boxes.
+        metrics: list of metrics.
+        batch_size: int, crops a batch.
+
+    Raises:
+        ValueError: for a metric that needs what the data set lacks.
+    """
+    name = str(recipe.monitor or "").rpartition("/")[2].lower()
+    if metrics is None and name in METRICS:
+        metrics = [name]
+    if train is None:
+        return BoxJudge(val, metrics, batch_size)
+    return AloneJudge(val, box_margin(train), metrics)
+
+
+def monitored(recipe: Recipe, names: Sequence[str]) -> tuple[str, str]:
+    """Name and direction, "max" or "min", of the number that the best weights are chosen by.
+
+    Args:
+        recipe: its `monitor` is one of the names, whatever stands before a slash, or the beginning
+            of one ("PCK" for "PCK@0.05"). None: the first name.
+        names: of what is measured.
+
+    Raises:
+        ValueError: for a number that is not measured, with the nearest.
+    """
+    wanted = str(recipe.monitor or names[0]).rpartition("/")[2]
+    found = [name for name in names if name.lower() == wanted.lower()]
+    found += [name for name in names if name.lower().startswith(wanted.lower())]
+    if not found:
+        raise ValueError(
+            f"monitor: {unknown('number', recipe.monitor, names)}; metrics says what is measured"
+        )
+    mode = recipe.monitor_mode or ("min" if lower_is_better(found[0]) else "max")
+    return found[0], mode
+
+
+class JudgeEpochs(keras.callbacks.Callback):
+    """Judges at the end of epochs, keeps the best weights as a preset, and stops for patience.
+
+    Args:
+        judge: function from an estimator to an `EvaluationResult`.
+        monitor, mode: see `monitored`.
+        recipe: says after which epochs; the last one always.
+        folder: of the preset of the best weights.
+        patience: int, judgements without a better one after which to stop; None: never.
+        report: function that prints a sentence.
+
+    Attributes:
+        state: plain data that a checkpoint keeps: `best`, `best_epoch` and its `result`, `waited`,
+            `stopped`, and `last`, the last result.
+    """
+
+    def __init__(
+        self,
+        judge: Callable,
+        monitor: str,
+        mode: str,
+        recipe: Recipe,
+        folder: Path,
+        patience: int | None = None,
+        report: Callable[[str], None] = print,
+        facts: Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.monitor, self.mode, self.patience = monitor, mode, patience
+        self.state: dict[str, Any] = {"best": None, "best_epoch": None, "waited": 0}
+        self.state["stopped"] = False
+        self._judge, self._recipe, self._folder = judge, recipe, Path(folder)
+        self._report, self._facts = report, dict(facts or {})
+
+    def better(self, value: float) -> bool:
+        """Whether a number is better than the best one so far."""
+        best = self.state["best"]
+        if value == -1 or not math.isfinite(value):  # -1: nobody was annotated
+            return False
+        return best is None or (value > best if self.mode == "max" else value < best)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self._recipe.judged(epoch):
+            return
+        model = self.model
+        result = self._judge(model)
+        self.state["last"] = result.to_dict()
+        if logs is not None:
+            logs |= result.metrics
+        value = result.metrics[self.monitor]
+        better = self.better(value)
+        self._report(f"epoch {epoch + 1}: {result}{' (best)' if better else ''}")
+        if better:
+            self.state |= {"best": value, "best_epoch": epoch, "waited": 0}
+            facts = {"epoch": epoch + 1, "result": result.to_dict()}
+            self.state["result"] = facts["result"]
+            model.save_to_preset(self._folder, metadata={**self._facts, **facts})
+            return
+        self.state["waited"] += 1
+        if self.patience and self.state["waited"] >= self.patience:
+            self._report(
+                f"stopped after epoch {epoch + 1}: {self.monitor} was not better than "
+                f"{self.state['best']} for {self.state['waited']} judgements"
+            )
+            self.state["stopped"] = True
+            model.stop_training = True

@@ -1,0 +1,407 @@
+"""Running a training job: what is built, fitted, judged and kept."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_pose.datasets import KeypointDataset, PreparedShards, prepared_dataset, topdown_dataset
+from keras_pose.datasets.batches import count_batches
+from keras_pose.datasets.pipeline import CACHE, IMAGE
+from keras_pose.datasets.readers.categories import check_same_keypoints
+from keras_pose.datasets.topdown_crops import TopdownCrops
+from keras_pose.datasets.transforms import TopdownAugment
+from keras_pose.datasets.whole_images import with_whole_images
+from keras_pose.estimators import TopdownEstimator
+from keras_pose.evaluation import EvaluationResult
+from keras_pose.files import replacing, writable_folder
+from keras_pose.skeleton import Skeleton
+from keras_pose.training.checkpoint import Checkpoint, read_checkpoint
+from keras_pose.training.guards import StopAtBadLoss, as_training_error
+from keras_pose.training.job import TrainingJob
+from keras_pose.training.judging import BoxJudge, JudgeEpochs, judge_of, monitored
+from keras_pose.training.resuming import CheckpointWriter, EpochLog, read_log
+
+JOB, CHECKPOINT, LOG, RESULTS = "job.json", "checkpoint.npz", "log.jsonl", "results.json"
+BEST, LAST = "best", "last"
+_CHOSEN = (
+    "best is the best of several judgements on the same data: of other data expect what last says, "
+    "or less"
+)
+# A resumed job may differ in these keys.
+_FREE = ("patience", "save_every")
+
+
+@dataclass
+class TrainingRun:
+    """What a training leaves.
+
+    Attributes:
+        estimator: with the last weights, the averaged ones where the recipe averages.
+        folder: of everything that was written.
+        results: {"before", "best", "last": `EvaluationResult`}, as far as they were measured.
+        epochs: int, how many were done.
+        seconds: float, of this process.
+    """
+
+    estimator: Any
+    folder: Path
+    results: dict[str, EvaluationResult] = field(default_factory=dict)
+    epochs: int = 0
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains what a job describes, and leaves in a folder:
+
+    | file | what |
+    |---|---|
+    | best | preset of the best weights by the monitored metric, where there is `val` |
+    | last | preset of the last weights, at the end |
+    | checkpoint.npz | from which the training goes on exactly, see `Checkpoint` |
+    | log.jsonl | a line an epoch |
+    | results.json | the judgements with their protocols, what was decided, the time |
+    | job.json | the job |
+
+    A resumed training has the same final weights as one that was not interrupted, on the same
+    backend and devices: whatever order, augmentation and dropout draw follows from the seed, the
+    epoch and the row, or from states that the checkpoint holds.
+
+    Args:
+        job: TrainingJob.
+        out: folder, made where it is missing.
+        resume: bool, go on from the checkpoint in the folder; without one the training starts.
+        callbacks: further callbacks; they stand last.
+        verbose: 0 prints nothing, 1 decisions and judgements on stderr and Keras' progress bar, 2 a
+            line an epoch instead of it.
+
+    Raises:
+        ValueError: labels that do not fit the skeleton, a checkpoint of another job or model, a
+            metric that needs what the data lack.
+
+    Example:
+        >>> job = TrainingJob.load("movenet_finetune", train={"annotations": "train.json"})
+        >>> run = Trainer(job, "tuned").run()
+        >>> run.estimator.predict_poses("photo.jpg")
+    """
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        out: str | Path,
+        resume: bool = False,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: int = 1,
+    ):
+        self.job, self.out, self.verbose = job, Path(out), verbose
+        self.callbacks = list(callbacks)
+        self.log: list[str] = []
+        self.start = self._checkpoint() if resume else None
+        with self._devices():
+            self._prepare()
+
+    def run(self) -> TrainingRun:
+        """Trains to the end.
+
+        Raises:
+            TrainingError: a loss is no number, or memory is full; the message says what to do.
+        """
+        started = time.monotonic()
+        writable_folder(self.out)
+        for stray in self.out.glob(".*.partial*"):  # of a process that was killed while it wrote
+            stray.unlink(missing_ok=True)
+        self.job.save(self.out / JOB)
+        with self._devices():
+            run = TrainingRun(self.estimator, self.out, self._before())
+            self._fit(run.results)
+            self._finish(run, started)
+        return run
+
+    def _devices(self) -> contextlib.AbstractContextManager:
+        """Where a strategy for several devices enters: model, optimizer and `fit` are made in it.
+
+        The batches that `_batches` gives are those of all devices together.
+        """
+        return contextlib.nullcontext()
+
+    def _say(self, sentence: str, keep: bool = True) -> None:
+        if keep:
+            self.log.append(sentence)
+        if self.verbose:
+            print(sentence, file=sys.stderr, flush=True)
+
+    def _checkpoint(self) -> Checkpoint | None:
+        path = self.out / CHECKPOINT
+        if not path.is_file():
+            self._say(f"there is no {path}: the training starts from the beginning")
+            return None
+        start = read_checkpoint(path)
+        then, now = start.facts["job"], json.loads(json.dumps(self.job.to_dict()))
+        other = [key for key in now if key not in _FREE and then.get(key) != now[key]]
+        if other:
+            key = other[0]
+            raise ValueError(
+                f"{path} is of another job: {key} is {then.get(key)!r} there and {now[key]!r} "
+                "here; give another folder, or --resume alone, which takes the job from there"
+            )
+        done = f"epoch {start.facts['epoch']}, step {start.facts['step']}"
+        self._say(f"goes on from {path} ({done})")
+        if start.facts["backend"] != keras.backend.backend():
+            self._say(
+                f"{path} was written under {start.facts['backend']}: the training goes on, but not "
+                "exactly"
+            )
+        return start
+
+    def _prepare(self) -> None:
+        job = self.job
+        self.data = self._dataset(job.train, job.model.get("skeleton"))
+        self.val = self._dataset(job.val, job.model.get("skeleton")) if job.val else None
+        if self.val is not None:
+            check_same_keypoints(
+                self.data.skeleton.keypoints,
+                self.data.name,
+                self.val.skeleton.keypoints,
+                self.val.name,
+            )
+        self._build()
+        recipe = self.recipe
+        self.learnt = with_whole_images(self.data) if job.whole_images else self.data
+        if recipe.batch_size % recipe.accumulate:
+            raise ValueError(
+                f"batch_size {recipe.batch_size}, the samples of a step, must be a multiple of "
+                f"accumulate {recipe.accumulate}"
+            )
+        size = recipe.batch_size // recipe.accumulate
+        self.batch_size = min(size, len(self.learnt))
+        self.whole = len(self.learnt) >= size
+        batches = count_batches(len(self.learnt), self.batch_size, self.whole)
+        self.steps = batches // recipe.accumulate * recipe.accumulate
+        if not self.steps:
+            raise ValueError(
+                f"{self.data.name} has {batches} batches of {self.batch_size}, fewer than "
+                f"accumulate {recipe.accumulate}: lower batch_size or accumulate"
+            )
+        facts = self.start.facts if self.start else {}
+        # It decides on the order where images do not fit, so a resumed training keeps it.
+        self.cache_bytes = facts.get("cache_bytes") or max(CACHE, 8 * self.batch_size * IMAGE)
+        self.judges = self._judges()
+        self._compile()
+
+    def _dataset(self, settings, skeleton):
+        if "shards" in settings:
+            shards = PreparedShards(settings["shards"])
+            if skeleton is not None:
+                wanted = Skeleton.resolve(skeleton)
+                check_same_keypoints(
+                    wanted.keypoints, wanted.name, shards.skeleton.keypoints, shards.name
+                )
+            return shards
+        file = Path(settings["annotations"])
+        return KeypointDataset.from_coco(file, settings.get("images") or file.parent, skeleton)
+
+    def _build(self) -> None:
+        """Makes the estimator; everything that is random in it follows from the seed."""
+        model = self.job.model
+        recipe = self.job.resolved()
+        weights = model.get("weights", True)
+        keras.utils.set_random_seed(recipe.seed or 0)
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(recipe.precision)
+        try:
+            estimator = TopdownEstimator.from_preset(model["preset"], load_weights=weights)
+            wanted, have = self.data.skeleton, estimator.skeleton
+            self.anew = wanted.keypoints != have.keypoints
+            if self.anew or estimator.output_indices is not None:
+                estimator = estimator.with_skeleton(wanted)
+        finally:
+            keras.config.set_dtype_policy(policy)
+        self.estimator, self.recipe = estimator, self.job.resolved(self.anew)
+        if not weights:
+            self._say(f"{model['preset']} starts with new weights")
+        elif self.anew:
+            self._say(
+                f"the last layers start anew for the {wanted.num_keypoints} keypoints of "
+                f"{self.data.name}; {model['preset']} has {have.num_keypoints} others"
+            )
+
+    def _judges(self) -> dict[str, Any]:
+        """Judges by what stands behind "before" and "last" in the results; "" decides."""
+        if self.val is None:
+            return {}
+        job, recipe = self.job, self.recipe
+        alone = self.data if job.whole_images else None
+        published = isinstance(job.recipe, str) and "monitor" not in job.overrides
+        try:
+            judge = judge_of(recipe, self.val, alone, job.metrics, self.batch_size)
+            self.monitor = monitored(recipe, judge.names)
+        except ValueError as error:
+            if not published or job.metrics is not None:
+                raise
+            # What a recipe of another data set watched may not be measurable here.
+            recipe = replace(recipe, monitor=None, monitor_mode=None)
+            judge = judge_of(recipe, self.val, alone, None, self.batch_size)
+            self.monitor = monitored(recipe, judge.names)
+            self._say(f"{error}; the best weights are chosen by {self.monitor[0]} instead")
+        if not job.whole_images:
+            return {"": judge}
+        return {"": judge, ", boxes given": BoxJudge(self.val, batch_size=self.batch_size)}
+
+    def _compile(self) -> None:
+        recipe, estimator = self.recipe, self.estimator
+        self.plan = recipe.compile(estimator, self.steps, self.batch_size, verbose=0)
+        estimator.optimizer.build(estimator.trainable_variables)
+        for sentence in self.plan.log:
+            self._say(sentence)
+        count = sum(math.prod(v.shape) for v in estimator.trainable_variables)
+        objects = f"{len(self.learnt)} objects" + " (boxes and whole images)" * (
+            self.learnt is not self.data
+        )
+        accumulated = f" ({recipe.accumulate} batches of {self.batch_size})"
+        self._say(
+            f"learns {count} parameters from {objects} of {self.data.name}: {recipe.epochs} epochs "
+            f"of {self.steps // recipe.accumulate} steps of {self.batch_size * recipe.accumulate}"
+            f"{accumulated if recipe.accumulate > 1 else ''}, {recipe.optimizer['type']}, "
+            f"{recipe.precision}, seed {recipe.seed or 0}"
+        )
+        if self.judges:
+            self._say(
+                f"the best weights are those of the {self.monitor[1]}imum of {self.monitor[0]} on "
+                f"{self.val.name}"
+            )
+
+    def _batches(self, epoch: int, skip: int = 0):
+        """Batches of epochs from the given one on; `skip` of them are left out of each."""
+        recipe = self.recipe
+        augment = TopdownAugment() if recipe.augmentation is None else recipe.augment()
+        options = {
+            "augment": augment,
+            "shuffle": recipe.shuffle,
+            "seed": recipe.seed or 0,
+            "first_epoch": epoch,
+            "drop_remainder": self.whole,
+        }
+        if isinstance(self.learnt, PreparedShards):
+            batches = prepared_dataset(
+                self.learnt, self.estimator, self.batch_size, True, **options
+            ).skip(skip)
+        else:
+            options |= {"cache_bytes": self.cache_bytes, "skip_batches": skip}
+            batches = topdown_dataset(self.learnt, self.estimator, self.batch_size, True, **options)
+        return batches.take(self.steps - skip)
+
+    def _images(self, epoch: int, batch: int) -> list[str]:
+        """The image files of a batch, where they are at hand."""
+        if isinstance(self.learnt, PreparedShards):
+            return []
+        crops = TopdownCrops(
+            self.learnt, (1, 1), seed=self.recipe.seed or 0, cache_bytes=self.cache_bytes
+        )
+        rows = crops.rows(epoch, self.recipe.shuffle, self.batch_size)
+        rows = rows[batch * self.batch_size :][: self.batch_size] % len(self.learnt)
+        return [str(path) for path in self.learnt.image_paths[rows]]
+
+    def _before(self) -> dict[str, EvaluationResult]:
+        """The judgement of the weights that the training starts with."""
+        if self.start is not None:
+            kept = self.start.facts["before"]
+            return {name: EvaluationResult.from_dict(result) for name, result in kept.items()}
+        if self.anew or not self.job.model.get("weights", True):
+            return {}
+        return self._judgement("before")
+
+    def _judgement(self, when: str) -> dict[str, EvaluationResult]:
+        results = {f"{when}{key}": judge(self.estimator) for key, judge in self.judges.items()}
+        for name, result in results.items():
+            self._say(f"{name}: {result}", keep=False)
+        return results
+
+    def _fit(self, before: dict[str, EvaluationResult]) -> None:
+        estimator, recipe, start = self.estimator, self.recipe, self.start
+        epoch, step = (start.facts["epoch"], start.facts["step"]) if start else (0, 0)
+        guard = StopAtBadLoss(self._images, step)
+        callbacks = [*self.plan.callbacks, guard]
+        self.judging = None
+        if self.judges:
+            self.judging = JudgeEpochs(
+                self.judges[""],
+                *self.monitor,
+                recipe,
+                self.out / BEST,
+                self.job.patience,
+                self._report,
+                {"trained_from": str(self.job.model["preset"])},
+            )
+            callbacks.append(self.judging)
+        facts = {
+            "job": self.job.to_dict(),
+            "cache_bytes": self.cache_bytes,
+            "before": {name: result.to_dict() for name, result in before.items()},
+        }
+
+        def state():
+            return {**facts, "judging": self.judging.state if self.judging else {}}
+
+        if start is not None:
+            start.restore(estimator)
+            if self.judging:
+                self.judging.state |= start.facts["judging"]
+        path, every = self.out / CHECKPOINT, self.job.save_every
+        writer = CheckpointWriter(path, self.steps, every, start, guard, state, self._report)
+        callbacks += [EpochLog(self.out / LOG, epoch), writer, *self.callbacks]
+        done = bool(self.judging and self.judging.state["stopped"])
+        # The rest of an epoch that was interrupted, then the others.
+        parts = [(epoch, step, epoch + 1), (epoch + 1, 0, recipe.epochs)] if step else []
+        for first, skip, end in parts or [(epoch, 0, recipe.epochs)]:
+            if done or first >= end:
+                continue
+            try:
+                estimator.fit(
+                    self._batches(first, skip),
+                    initial_epoch=first,
+                    epochs=end,
+                    callbacks=callbacks,
+                    verbose=self.verbose,
+                )
+            except Exception as error:
+                better = as_training_error(error, recipe, self.batch_size)
+                if better is error:
+                    raise
+                raise better from None
+            done = estimator.stop_training
+
+    def _report(self, sentence: str) -> None:
+        self._say(f"\n{sentence}" if self.verbose == 1 else sentence, keep=False)
+
+    def _finish(self, run: TrainingRun, started: float) -> None:
+        state = self.judging.state if self.judging else {}
+        if state.get("result"):
+            run.results["best"] = EvaluationResult.from_dict(state["result"])
+        if state.get("last"):
+            run.results["last"] = EvaluationResult.from_dict(state["last"])
+        for key, judge in self.judges.items():
+            if f"last{key}" not in run.results:
+                run.results[f"last{key}"] = judge(self.estimator)
+        results = {name: result.to_dict() for name, result in run.results.items()}
+        facts = {"trained_from": str(self.job.model["preset"]), "results": results}
+        self.estimator.save_to_preset(self.out / LAST, metadata=facts)
+        run.epochs = len(read_log(self.out / LOG))
+        run.seconds = time.monotonic() - started
+        document = {
+            "results": results,
+            "best_epoch": None if not state.get("result") else state["best_epoch"] + 1,
+            "epochs": run.epochs,
+            "seconds_of_this_process": round(run.seconds, 1),
+            "decisions": self.log,
+            "recipe": self.recipe.to_dict(),
+            "notes": [_CHOSEN] if "best" in results else [],
+        }
+        with replacing(self.out / RESULTS) as partial:
+            partial.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
