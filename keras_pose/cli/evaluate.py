@@ -8,14 +8,18 @@ from keras_pose.cli import runtime
 from keras_pose.cli.outputs import write_json, write_picture
 
 _DESCRIPTION = """\
-Measures a top-down model on a COCO keypoint file. Prints the metrics, how they were measured, and
-what they are by keypoint and by size.
+Measures a model, or results that are already there, on a COCO keypoint file. Prints the metrics,
+how they were measured, and what they are by keypoint and by size.
 
   keras-pose evaluate movenet_lightning_coco val.json --images photos
   keras-pose evaluate movenet_lightning_coco val.json --images photos --boxes detections.json
+  keras-pose evaluate movenet_multipose_coco val.json --images photos
   keras-pose evaluate my_preset val.json --images photos --metric pck --metric nme --worst worst.png
+  keras-pose evaluate --results results.json val.json
 
-Without --boxes the annotated boxes are cropped; numbers with a detector's boxes are lower.
+Top-down models crop the annotated boxes without --boxes; numbers with a detector's boxes are lower.
+Published COCO results of top-down models are of a detector's boxes with --score bbox_keypoint,
+--nms oks_nms and --flip-test.
 """
 
 
@@ -28,9 +32,17 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("preset", metavar="PRESET", help="name, folder or handle of the model")
+    parser.add_argument(
+        "preset", metavar="PRESET", help="name, folder or handle of the model; or a results file"
+    )
     parser.add_argument("dataset", metavar="DATASET.json", help="COCO keypoint file")
     parser.add_argument("--images", metavar="DIR", help="default: the folder of DATASET.json")
+    parser.add_argument(
+        "--results",
+        action="store_true",
+        help="in place of a model judge a file of COCO keypoint results; if they have "
+        "annotation_id, the object that a pose is of, keypoint metrics can be measured too",
+    )
     parser.add_argument(
         "--boxes", metavar="FILE", help="COCO detection results whose boxes are cropped"
     )
@@ -39,11 +51,27 @@ def add_parser(commands) -> None:
         "--metric",
         action="append",
         metavar="M",
-        help="ap, pck, nme, epe, ...; can be given several times; default: ap if the skeleton has "
-        "sigmas, and with annotated boxes pck and epe",
+        help="ap, crowdpose, wholebody, posetrack18, or pck, nme, epe, ...; can be given several "
+        "times; default: ap if the skeleton has sigmas, and with annotated boxes pck and epe",
     )
     parser.add_argument(
-        "--score", default="keypoint", help="how poses are ranked; default: %(default)s"
+        "--score",
+        metavar="S",
+        help="how poses are ranked: keypoint, bbox, bbox_keypoint or bbox_rle; default: keypoint, "
+        "and bbox (the score of the pose) for bottom-up models and results",
+    )
+    parser.add_argument(
+        "--nms",
+        default="none",
+        metavar="N",
+        help="suppression of double poses: none, oks_nms or soft_oks_nms; default: %(default)s",
+    )
+    parser.add_argument(
+        "--nms-threshold",
+        type=float,
+        default=0.9,
+        metavar="OKS",
+        help="poses more similar than this are double; default: %(default)s",
     )
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
     parser.add_argument("--out", metavar="FILE.json", help="write metrics and poses to this file")
@@ -55,41 +83,82 @@ def add_parser(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the metrics."""
     runtime.prepare(arguments)
-    from keras_pose.datasets import KeypointDataset
-    from keras_pose.estimators import TopdownEstimator
     from keras_pose.evaluation import worst
-    from keras_pose.evaluation.topdown import GROUND_TRUTH, evaluate_topdown
+    from keras_pose.evaluation.coco_selection import PoseSelection
 
-    estimator = TopdownEstimator.from_preset(arguments.preset)
-    images = arguments.images or Path(arguments.dataset).parent
-    dataset = KeypointDataset.from_coco(arguments.dataset, images, estimator.output_skeleton)
-    metrics = arguments.metric or _default_metrics(dataset, bool(arguments.boxes))
+    _check(arguments)
     kept = []
-    result = evaluate_topdown(
-        estimator,
-        dataset,
-        arguments.flip_test,
-        arguments.batch_size,
-        arguments.boxes or GROUND_TRUTH,
-        arguments.score,
-        metrics=metrics,
-        observe=kept.append,
-    )
+    result, dataset, score = _evaluated(arguments, kept.append)
     predictions = kept[0]
     similarities = worst.object_similarities(dataset, predictions)
     sizes = worst.by_size(dataset, similarities)
-    missing = worst.missing_images(dataset, predictions.image_ids)
     print(result)
-    if missing:
-        print(missing)
     print(f"\n{_size_table(sizes)}")
     if result.per_keypoint:
         print(f"\n{result.keypoint_table()}")
     if arguments.out:
-        write_json(Path(arguments.out), _document(result, sizes, missing, predictions, arguments))
+        selection = PoseSelection(score, arguments.nms, arguments.nms_threshold)
+        categories = dict(zip(dataset.ids.tolist(), dataset.category_ids.tolist(), strict=True))
+        category = min(categories.values(), default=1)
+        poses = predictions.to_coco(selection, dataset.skeleton.sigmas, category, categories)
+        document = _document(result, sizes, poses, arguments.preset)
+        write_json(Path(arguments.out), document)
     if arguments.worst:
         write_picture(Path(arguments.worst), worst.worst_page(dataset, predictions, similarities))
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    unused = [name for name in ("boxes", "flip_test") if getattr(arguments, name)]
+    if arguments.results and unused:
+        option = unused[0].replace("_", "-")
+        raise ValueError(f"--{option} is for models: leave it out with --results")
+
+
+def _results_first(files: tuple[str, str]) -> tuple[str, str]:
+    """Results and data set, in whichever order they were given."""
+    from keras_pose.evaluation.coco_records import read_records
+
+    first = read_records(files[0], "results")
+    swapped = isinstance(first, dict) and "annotations" in first
+    return files[::-1] if swapped else files
+
+
+def _evaluated(arguments: argparse.Namespace, observe) -> tuple:
+    """The result, the data set, and how poses were ranked."""
+    from keras_pose.datasets import KeypointDataset
+    from keras_pose.estimators import BottomupEstimator, PoseEstimator
+    from keras_pose.evaluation import evaluate_bottomup, evaluate_results, evaluate_topdown
+    from keras_pose.evaluation.dataset_evaluation import GROUND_TRUTH
+
+    options = {
+        "nms": arguments.nms,
+        "nms_threshold": arguments.nms_threshold,
+        "metrics": arguments.metric,
+        "observe": observe,
+    }
+    if arguments.results:
+        results, truth = _results_first((arguments.preset, arguments.dataset))
+        dataset = KeypointDataset.from_coco(truth, arguments.images or Path(truth).parent)
+        score = arguments.score or "bbox"
+        return evaluate_results(results, dataset, score, **options), dataset, score
+    images = arguments.images or Path(arguments.dataset).parent
+    estimator = PoseEstimator.from_preset(arguments.preset)
+    dataset = KeypointDataset.from_coco(arguments.dataset, images, estimator.output_skeleton)
+    running = (arguments.flip_test, arguments.batch_size)
+    if isinstance(estimator, BottomupEstimator):
+        if arguments.boxes:
+            raise ValueError(
+                f"--boxes is for top-down models; {arguments.preset} finds the people itself"
+            )
+        score = arguments.score or "bbox"
+        result = evaluate_bottomup(estimator, dataset, *running, score, **options)
+        return result, dataset, score
+    score = arguments.score or "keypoint"
+    options["metrics"] = arguments.metric or _default_metrics(dataset, bool(arguments.boxes))
+    boxes = arguments.boxes or GROUND_TRUTH
+    result = evaluate_topdown(estimator, dataset, *running, boxes, score, **options)
+    return result, dataset, score
 
 
 def _default_metrics(dataset, detected: bool) -> list[str]:
@@ -105,30 +174,9 @@ def _size_table(sizes) -> str:
     return "\n".join(rows)
 
 
-def _document(result, sizes, missing, predictions, arguments) -> dict:
-    from keras_pose.evaluation.topdown import SCORES
-
-    ranks = SCORES[arguments.score].rule(predictions.scores, predictions.box_scores)
-    poses = [
-        {
-            "image_id": int(image),
-            "keypoints": [[*point, score] for point, score in zip(points, scores, strict=True)],
-            "score": float(rank),
-        }
-        for image, points, scores, rank, finite in zip(
-            predictions.image_ids.tolist(),
-            predictions.keypoints.tolist(),
-            predictions.scores.tolist(),
-            ranks.tolist(),
-            predictions.finite.tolist(),
-            strict=True,
-        )
-        if finite
-    ]
+def _document(result, sizes, poses: list[dict], made_by: str) -> dict:
     by_size = {
         name: {"objects": count, "mean_oks": None if math.isnan(mean) else mean}
         for name, (count, mean) in sizes.items()
     }
-    document = result.to_dict() | {"model": arguments.preset, "by_size": by_size, "poses": poses}
-    document["notes"] += [missing] if missing else []
-    return document
+    return result.to_dict() | {"model": made_by, "by_size": by_size, "poses": poses}

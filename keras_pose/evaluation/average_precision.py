@@ -7,27 +7,10 @@ import keras
 import numpy as np
 
 from keras_pose.evaluation.coco import coco_keypoint_ap
+from keras_pose.evaluation.coco_selection import PoseSelection
 from keras_pose.evaluation.metric import KeypointMetric, Measurement, Poses
-from keras_pose.geometry import oks_nms, xyxy_to_xywh
-
-# Keypoints that score more count for "box_keypoint", as in MMPose 1.3.2.
-SURE = 0.2
-
-
-def _sure_mean(scores: np.ndarray) -> np.ndarray:
-    sure = scores > SURE
-    return (scores * sure).sum(1) / np.maximum(sure.sum(1), 1)
-
-
-# Name: what the protocol says, and (keypoint scores, box scores) -> score.
-_RANKS = {
-    "keypoint": ("mean keypoint score", lambda keypoint, box: keypoint.mean(1)),
-    "box": ("box score", lambda keypoint, box: box),
-    "box_keypoint": (
-        f"box score x mean of the keypoint scores above {SURE}",
-        lambda keypoint, box: box * _sure_mean(keypoint),
-    ),
-}
+from keras_pose.evaluation.predictions import PosePredictions
+from keras_pose.geometry import xyxy_to_xywh
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -41,24 +24,23 @@ class AveragePrecision(KeypointMetric):
 
     Args:
         sigmas: `(K,)` constants of the whole skeleton. Default: the skeleton's.
-        score: how poses are ranked: "keypoint" (mean keypoint score), "box" (box score) or
-            "box_keypoint" (box score x mean of the keypoint scores above 0.2).
-        nms: poses of an image with a larger OKS than this are suppressed, with the areas of the
-            column `crop_areas`; None: none.
+        score: how poses are ranked, see `PoseSelection`.
+        nms: how double poses are suppressed, with the areas of the column `crop_areas`.
+        nms_threshold: OKS above which a pose is double.
     """
 
     def __init__(
         self,
         sigmas: Sequence[float] | None = None,
         score: str = "keypoint",
-        nms: float | None = None,
+        nms: str = "none",
+        nms_threshold: float = 0.9,
     ):
-        if score not in _RANKS:
-            raise ValueError(f"score must be one of {list(_RANKS)}, got {score!r}")
+        self.selection = PoseSelection(score, nms, nms_threshold)
         self.sigmas = None if sigmas is None else [float(sigma) for sigma in sigmas]
-        self.score, self.nms = score, nms
-        self.description = f"AP of the given objects, ranked by {_RANKS[score][0]}, " + (
-            "no pose NMS" if nms is None else f"OKS NMS {nms:g}"
+        self.description = (
+            f"AP of the given objects, ranked by {self.selection.score_description()}, pose NMS: "
+            f"{self.selection.nms_description}"
         )
 
     def measure(self, poses: Poses) -> Measurement:
@@ -66,22 +48,25 @@ class AveragePrecision(KeypointMetric):
         images, areas, boxes, scores = (
             poses.column(name, "AP") for name in ("image_ids", "areas", "boxes", "scores")
         )
-        box_scores = (
-            poses.column("box_scores", "AP") if self.score != "keypoint" else np.ones(len(scores))
+        uses_boxes = self.selection.score != "keypoint"
+        box_scores = poses.column("box_scores", "AP") if uses_boxes else np.ones(len(scores))
+        crop_areas = None
+        if self.selection.nms != "none":
+            crop_areas = poses.column("crop_areas", "AP with pose NMS")
+        found = PosePredictions(
+            images, poses.predictions, scores, box_scores, crop_areas=crop_areas
         )
-        ranks = _RANKS[self.score][1](scores, box_scores)
-        rows = np.flatnonzero(np.isfinite(poses.predictions).all((1, 2)) & np.isfinite(ranks))
-        if self.nms is not None:
-            rows = self._unsuppressed(poses, rows, images, ranks, sigmas)
-        found = coco_keypoint_ap(
-            _truth(poses, images, areas, boxes),
-            _results(poses.predictions, images, scores, ranks, rows),
-            sigmas,
-        )
-        return Measurement(found)
+        truth = _truth(poses, images, areas, boxes)
+        return Measurement(coco_keypoint_ap(truth, found.to_coco(self.selection, sigmas), sigmas))
 
     def get_config(self) -> dict[str, Any]:
-        return {"sigmas": self.sigmas, "score": self.score, "nms": self.nms}
+        selection = self.selection
+        return {
+            "sigmas": self.sigmas,
+            "score": selection.score,
+            "nms": selection.nms,
+            "nms_threshold": selection.nms_threshold,
+        }
 
     def _sigmas(self, poses: Poses) -> np.ndarray:
         whole = poses.complete
@@ -97,14 +82,6 @@ class AveragePrecision(KeypointMetric):
         if len(sigmas) != whole.num_keypoints:
             raise ValueError(f"AP needs {whole.num_keypoints} sigmas, got {len(sigmas)}")
         return np.array(sigmas)[slice(None) if poses.places is None else list(poses.places)]
-
-    def _unsuppressed(self, poses, rows, images, ranks, sigmas) -> np.ndarray:
-        areas = poses.column("crop_areas", "AP with pose NMS")
-        kept = [
-            own[oks_nms(poses.predictions[own], ranks[own], areas[own], sigmas, self.nms)]
-            for own in (rows[images[rows] == image] for image in np.unique(images[rows]))
-        ]
-        return np.concatenate(kept) if kept else rows
 
 
 def _truth(poses, images, areas, boxes) -> dict[str, list]:
@@ -127,16 +104,3 @@ def _truth(poses, images, areas, boxes) -> dict[str, list]:
         ],
         "categories": [{"id": 1, "name": "object"}],
     }
-
-
-def _results(predictions, images, scores, ranks, rows) -> list[dict]:
-    points = np.concatenate([predictions, scores[..., None]], axis=-1).astype(np.float64)
-    return [
-        {
-            "image_id": int(images[row]),
-            "category_id": 1,
-            "keypoints": points[row].ravel().tolist(),
-            "score": float(ranks[row]),
-        }
-        for row in rows.tolist()
-    ]

@@ -6,9 +6,11 @@ from typing import Any
 import keras
 
 from keras_pose.datasets import KeypointDataset, topdown_dataset
+from keras_pose.evaluation.coco_selection import PoseSelection
+from keras_pose.evaluation.dataset_evaluation import DatasetEvaluation
 from keras_pose.evaluation.keypoint_metrics import MetricLike
 from keras_pose.evaluation.metric import lower_is_better
-from keras_pose.evaluation.topdown import SCORES, TopdownEvaluation, predict_batches
+from keras_pose.evaluation.topdown import predict_batches
 
 
 class KeypointEvaluation(keras.callbacks.Callback):
@@ -58,17 +60,15 @@ class KeypointEvaluation(keras.callbacks.Callback):
         super().__init__()
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"every must be a positive integer, got {every!r}")
-        if score not in SCORES:
-            raise ValueError(f"score must be one of {list(SCORES)}, got {score!r}")
         self.name = name
         self.every = every
         self.verbose = verbose
         self.result = None
-        self._evaluation = TopdownEvaluation(dataset, engine, split, metrics)
+        self._selection = PoseSelection(score)
+        self._evaluation = DatasetEvaluation(dataset, engine, split, metrics)
         self._batches = batches
         self._batch_size = batch_size
         self._flip_test = flip_test
-        self._score = score
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every:
@@ -104,7 +104,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
         predictions = predict_batches(estimator, self._batches, self._flip_test)
         return self._evaluation.measure(
             predictions,
-            self._score,
+            self._selection,
             box_padding=getattr(estimator, "box_padding", None),
             flip_test=self._flip_test,
         )

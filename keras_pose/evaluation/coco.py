@@ -52,6 +52,19 @@ METRICS = {
 }
 
 
+class CocoMetrics(dict):
+    """Numbers by name, as a dict.
+
+    Args:
+        values: name to number.
+        notes: sentences about what the results lack.
+    """
+
+    def __init__(self, values: Mapping, notes: tuple[str, ...] = ()):
+        super().__init__(values)
+        self.notes = notes
+
+
 def coco_engine(name: str = "auto") -> str:
     """What `coco_keypoint_ap` computes with.
 
@@ -81,7 +94,7 @@ def coco_keypoint_ap(
     image_ids: Iterable | None = None,
     use_area: bool = True,
     engine: str = "auto",
-) -> dict[str, float]:
+) -> CocoMetrics:
     """COCO keypoint average precision and recall, equal to pycocotools.
 
     Odd input is settled before an engine sees it, so that all engines agree:
@@ -108,7 +121,8 @@ def coco_keypoint_ap(
         engine: see `coco_engine`.
 
     Returns:
-        Dict of floats `AP`, `AP50`, `AP75`, `AP_M`, `AP_L`, `AR`, `AR50`, `AR75`, `AR_M`, `AR_L`.
+        `CocoMetrics`: floats `AP`, `AP50`, `AP75`, `AP_M`, `AP_L`, `AR`, `AR50`, `AR75`, `AR_M`,
+        `AR_L`; its `notes` say for which images with people there is no result.
 
     Raises:
         ValueError: for malformed input.
@@ -120,7 +134,8 @@ def coco_keypoint_ap(
             read_records(ground_truth, "ground_truth"), image_ids, use_area
         )
         detections = ResultTable.from_coco(read_records(results, "results"), truth)
-        return table_ap(truth, detections, sigmas, max_detections, engine)
+        values = table_ap(truth, detections, sigmas, max_detections, engine)
+        return CocoMetrics(values, truth.without_results(detections))
 
 
 def table_ap(

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.evaluation.missing import images_without_results
+
 # Area of a person as a part of the box, where no area is annotated; as in xtcocotools 1.14.3.
 BOX_TO_AREA = 0.53
 
@@ -77,6 +79,11 @@ class GroundTruthTable:
     def num_keypoints(self) -> int | None:
         """Keypoints of a person, None if no annotation has any."""
         return self.keypoints.shape[1] or None
+
+    def without_results(self, detections: "ResultTable") -> tuple[str, ...]:
+        """A note on images with people for which there is no result, none if there are no such."""
+        ids = np.array(self.image_ids, dtype=object)
+        return images_without_results(ids[self.images[~self.ignored]], ids[detections.images])
 
     @classmethod
     def from_coco(

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.evaluation.coco import METRICS, checked_sigmas, summarize, table_ap
+from keras_pose.evaluation.coco import (
+    METRICS,
+    CocoMetrics,
+    checked_sigmas,
+    summarize,
+    table_ap,
+)
 from keras_pose.evaluation.coco_matching import curves, match
 from keras_pose.evaluation.coco_records import GroundTruthTable, ResultTable, read_records
 
@@ -29,7 +35,7 @@ def crowdpose_ap(
     results: Sequence[Mapping] | str | Path,
     sigmas: Sequence[float],
     max_detections: int = 20,
-) -> dict[str, float]:
+) -> CocoMetrics:
     """CrowdPose's average precision: all images, and easy, medium and hard ones.
 
     People without a visible keypoint (visibility 2) are ignored; areas are 0.53 of the boxes.
@@ -43,7 +49,7 @@ def crowdpose_ap(
     Returns:
         Floats `AP`, `AP50`, `AP75`, `AR`, `AR50`, `AR75`, and `AP_E`, `AP_M`, `AP_H` for images
         with a crowd index below 0.2, below 0.8, and above; -1 without such images. As xtcocotools
-        1.14.3, the last three are rounded to four digits.
+        1.14.3, the last three are rounded to four digits. `notes`: see `coco_keypoint_ap`.
 
     Raises:
         ValueError: for malformed input, or if the images lack `crowdIndex`.
@@ -67,7 +73,7 @@ def crowdpose_ap(
         part = _of_images(truth, chosen), _of_images(detections, chosen)
         values = _crowd_curves(*part, sigmas, max_detections)
         metrics[name] = round(summarize(values, "precision", None, "all"), 4)
-    return metrics
+    return CocoMetrics(metrics, truth.without_results(detections))
 
 
 def _crowd_curves(truth, detections, sigmas, max_detections):
@@ -91,12 +97,12 @@ def wholebody_ap(
     results: Sequence[Mapping] | str | Path,
     sigmas: Sequence[float],
     max_detections: int = 20,
-) -> dict[str, dict[str, float]]:
+) -> CocoMetrics:
     """COCO-WholeBody's average precision, of the whole and of each part.
 
     Args:
         ground_truth: COCO-WholeBody annotation dict or file; parts are in fields of their own
-            (`foot_kpts`, `face_kpts`, `lefthand_kpts`, `righthand_kpts`).
+            (`foot_kpts`, `face_kpts`, `lefthand_kpts`, `righthand_kpts`), or `keypoints` has all.
         results: COCO keypoint results with 133 keypoints, or their file. A part is ranked by the
             score of the whole.
         sigmas: `(133,)`.
@@ -104,7 +110,7 @@ def wholebody_ap(
 
     Returns:
         Dict of "wholebody", "body", "foot", "face", "left_hand" and "right_hand" to the ten numbers
-        of `coco_keypoint_ap`.
+        of `coco_keypoint_ap`, with its `notes`.
 
     Raises:
         ValueError: for malformed input.
@@ -122,11 +128,13 @@ def wholebody_ap(
         of_part = replace(truth, keypoints=points, labelled=(points[:, :, 2] > 0).sum(1))
         found = replace(detections, keypoints=detections.keypoints[:, cut])
         metrics[part] = table_ap(of_part, found, sigmas[cut], max_detections)
-    return metrics
+    return CocoMetrics(metrics, truth.without_results(detections))
 
 
 def _joined(annotation):
-    if not any(annotation.get(field) for _, field in WHOLEBODY_PARTS.values()):
+    count = sum(count for count, _ in WHOLEBODY_PARTS.values())
+    whole = len(annotation.get("keypoints") or ()) == 3 * count
+    if whole or not any(annotation.get(field) for _, field in WHOLEBODY_PARTS.values()):
         return annotation
     keypoints = []
     for count, field in WHOLEBODY_PARTS.values():

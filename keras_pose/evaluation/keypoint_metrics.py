@@ -12,6 +12,7 @@ from keras_pose.evaluation.average_precision import AveragePrecision
 from keras_pose.evaluation.distance_metrics import AUC, EPE, NME
 from keras_pose.evaluation.interhand import InterHandMetric
 from keras_pose.evaluation.metric import KeypointMetric, Measurement, Poses
+from keras_pose.evaluation.missing import objects_without_results
 from keras_pose.evaluation.mpjpe import MPJPE
 from keras_pose.evaluation.pck_metrics import PCK, JhmdbPCK, MpiiPCK
 from keras_pose.evaluation.protocol import EvaluationResult, Protocol
@@ -103,14 +104,6 @@ def by_keypoint_name(found: Measurement, poses: Poses) -> dict[str, dict[str, fl
     }
 
 
-def without_prediction(found: int, dataset: KeypointDataset) -> tuple[str, ...]:
-    """A note on the objects of a data set that nothing was predicted for, if there are any."""
-    if found >= len(dataset):
-        return ()
-    missing = len(dataset) - found
-    return (f"{missing} of {len(dataset)} objects have no prediction and are not counted",)
-
-
 def evaluate(
     predictions: np.ndarray,
     dataset: KeypointDataset,
@@ -162,7 +155,8 @@ def evaluate(
     )
     lost = int((~np.isfinite(poses.predictions).reshape(len(poses.predictions), -1).all(1)).sum())
     notes = (f"{lost} of {len(poses.predictions)} predictions are not finite",) if lost else ()
-    notes += without_prediction(len(poses.predictions), dataset)
+    if rows is not None:
+        notes += objects_without_results(dataset.ids, dataset.ids[list(rows)])
     return EvaluationResult(
         found.values, protocol, notes + found.notes, by_keypoint_name(found, poses)
     )

@@ -1,18 +1,16 @@
-"""Where an estimator errs: objects by size, images without predictions, a page of the worst."""
-
-from collections.abc import Sequence
+"""Where an estimator errs: objects by size, and a page of the worst."""
 
 import numpy as np
 
 from keras_pose.datasets import KeypointDataset
 from keras_pose.evaluation.coco import AREA_RANGES
-from keras_pose.evaluation.topdown import TopdownPredictions
+from keras_pose.evaluation.predictions import PosePredictions
 from keras_pose.geometry import oks, xyxy_to_center_scale
 from keras_pose.images import read_image
 from keras_pose.visualization import contact_sheet, draw_poses
 
 
-def object_similarities(dataset: KeypointDataset, predictions: TopdownPredictions) -> np.ndarray:
+def object_similarities(dataset: KeypointDataset, predictions: PosePredictions) -> np.ndarray:
     """How well each object was found, from 0 to 1.
 
     Args:
@@ -64,23 +62,9 @@ def by_size(dataset: KeypointDataset, similarities: np.ndarray) -> dict[str, tup
     return table
 
 
-def missing_images(dataset: KeypointDataset, image_ids: Sequence) -> str | None:
-    """A sentence about images with objects for which there is no prediction, None without any."""
-    own = dict.fromkeys(dataset.image_ids.tolist())
-    found = set(np.asarray(image_ids).tolist())
-    missing = [image for image in own if image not in found]
-    if not missing:
-        return None
-    names = ", ".join(str(image) for image in missing[:3])
-    return (
-        f"{len(missing)} of {len(own)} images with objects have no prediction, such as image "
-        f"{names}; their objects count as missed"
-    )
-
-
 def worst_page(
     dataset: KeypointDataset,
-    predictions: TopdownPredictions,
+    predictions: PosePredictions,
     similarities: np.ndarray,
     count: int = 12,
 ) -> np.ndarray:

@@ -86,3 +86,50 @@ def test_a_chosen_metric(preset, people, capsys):
 def test_an_unknown_metric_is_named(preset, people, capsys):
     assert main(["evaluate", preset, str(people), "--metric", "pkc"]) == 2
     assert "unknown metric 'pkc'; did you mean pck" in capsys.readouterr().err
+
+
+def test_results_are_judged_without_a_model(preset, people, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    assert main(["evaluate", preset, str(people), "--out", str(out), "--metric", "epe"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    for order in ([str(out), str(people)], [str(people), str(out)]):
+        assert main(["evaluate", "--results", *order, "--metric", "epe"]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == first
+
+
+def test_results_are_ranked_and_suppressed_as_asked(people, tmp_path, capsys):
+    truth = json.loads(people.read_text())
+    points = truth["annotations"][0]["keypoints"]
+    results = [
+        {"image_id": 1, "category_id": 1, "keypoints": points, "score": score}
+        for score in (0.9, 0.8)
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    command = ["evaluate", "--results", str(tmp_path / "results.json"), str(people)]
+    assert main([*command, "--nms", "oks_nms", "--out", str(tmp_path / "out.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "score: result's own score" in printed and "pose NMS: OKS 0.9" in printed
+    assert "1 of 2 images with objects have no prediction, such as image 2" in printed
+    assert len(json.loads((tmp_path / "out.json").read_text())["poses"]) == 1
+    assert main([*command, "--score", "keypoint", "--worst", str(tmp_path / "worst.png")]) == 0
+    assert "score: mean keypoint score" in capsys.readouterr().out
+    assert cv2.imread(str(tmp_path / "worst.png")) is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--score", "best"], "score must be one of"),
+        (["--nms", "hard"], "nms must be one of"),
+        (["--metric", "pckh"], "heads' sizes"),
+        (["--metric", "posetrack18"], "PoseTrack18's metric needs head boxes: 2 of 2"),
+        (["--metric", "crowdpose"], "needs the crowdIndex of images: 2 of 2"),
+        (["--metric", "pck"], "results that have annotation_id"),
+        (["--flip-test"], "--flip-test is for models"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(people, tmp_path, capsys, options, message):
+    (tmp_path / "results.json").write_text("[]")
+    command = ["evaluate", "--results", str(tmp_path / "results.json"), str(people)]
+    assert main([*command, *options]) == 2
+    assert message in capsys.readouterr().err

@@ -6,16 +6,66 @@ import numpy as np
 import pytest
 
 from keras_pose.evaluation.coco import METRICS, coco_keypoint_ap
-from keras_pose.evaluation.coco_selection import pose_scores, select_poses
+from keras_pose.evaluation.coco_selection import PoseSelection
 from keras_pose.evaluation.coco_variants import crowdpose_ap, wholebody_ap
+from keras_pose.geometry import nms
 
 COCO_NAMES = ("AP", "AP .5", "AP .75", "AP (M)", "AP (L)")
 COCO_NAMES += tuple(name.replace("AP", "AR") for name in COCO_NAMES)
 
-LEFT_OUT = {
-    "metrics/coco_metric/crowdpose_1_oks_nms": "images with 27 and 28 detections, most of equal "
-    "scores, which the reference orders by an unstable sort"
-}
+# The case whose images have more equal scores than NumPy's sort keeps in order.
+UNSTABLE = "metrics/coco_metric/crowdpose_1_oks_nms"
+
+
+def unstable_order(values):
+    """NumPy's argsort without vector instructions, which the reference values were made with.
+
+    A quicksort (median of three, the shorter part later) that leaves parts of at most 16 to
+    insertion, so that only they stay in order where values are equal.
+    """
+    order = list(range(len(values)))
+
+    def above(i, j):
+        return values[order[j]] < values[order[i]]
+
+    def swap(i, j):
+        order[i], order[j] = order[j], order[i]
+
+    parts = [(0, len(order) - 1)]
+    while parts:
+        low, high = parts.pop()
+        while high - low > 16:
+            middle = low + (high - low) // 2
+            for i, j in ((low, middle), (middle, high), (low, middle)):
+                if above(i, j):
+                    swap(i, j)
+            swap(middle, high - 1)
+            pivot, i, j = values[order[high - 1]], low + 1, high - 2
+            while values[order[i]] < pivot:
+                i += 1
+            while pivot < values[order[j]]:
+                j -= 1
+            while i < j:
+                swap(i, j)
+                i, j = i + 1, j - 1
+                while values[order[i]] < pivot:
+                    i += 1
+                while pivot < values[order[j]]:
+                    j -= 1
+            swap(i, high - 1)
+            left, right = (low, i - 1), (i + 1, high)
+            if i - low < high - i:
+                parts.append(right)
+                high = left[1]
+            else:
+                parts.append(left)
+                low = right[0]
+        for end in range(low + 1, high + 1):
+            for place in range(end, low, -1):
+                if not above(place - 1, place):
+                    break
+                swap(place - 1, place)
+    return np.array(order)
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +99,20 @@ def selected(case, given, sigmas):
     box_scores = given["bbox_scores"]
     if not (topdown or args.get("pred_bbox_scores")):
         box_scores = np.ones_like(box_scores)
-    ranks = pose_scores(scores, box_scores, args["score_mode"], args.get("keypoint_score_thr", 0.2))
+    selection = PoseSelection(
+        args["score_mode"],
+        args["nms_mode"],
+        args.get("nms_thr", 0.9),
+        args.get("keypoint_score_thr", 0.2),
+    )
+    ranks = selection.scores(scores, box_scores)
     order = np.arange(len(ranks)) if topdown else np.argsort(given["img_id"], kind="stable")
-    rows = select_poses(
+    rows = selection.rows(
         given["img_id"][order],
         points[order],
         scores[order],
         ranks[order],
         sigmas,
-        args["nms_mode"],
-        args.get("nms_thr", 0.9),
         given["bbox_scales"].prod(1)[order] if topdown and args.get("bbox_scales", True) else None,
         given["id"][order] if topdown else None,
     )
@@ -88,7 +142,9 @@ def sigmas_of(index, count):
 
 
 @pytest.mark.cases("metrics/coco_metric", "metrics/wholebody")
-def test_metric(case, stored):
+def test_metric(case, stored, monkeypatch):
+    if f"{case['golden']}/{case['id']}" == UNSTABLE:
+        monkeypatch.setattr(nms, "_best_first", lambda scores: unstable_order(scores)[::-1])
     args, file = case["args"], case["golden"].partition("/")[2]
     index, arrays = stored(f"{file}.json"), stored(f"{file}.npz")
     truth, given = stored(args["gt"]), inputs_of(case, arrays)
@@ -146,6 +202,6 @@ def test_crowdpose_needs_crowd_indices():
 
 def test_unknown_modes_are_named():
     with pytest.raises(ValueError, match=r"score must be one of .* got 'best'"):
-        pose_scores(np.ones((1, 2)), np.ones(1), "best")
+        PoseSelection("best")
     with pytest.raises(ValueError, match=r"nms must be one of .* got 'hard'"):
-        select_poses([1], np.ones((1, 2, 2)), np.ones((1, 2)), np.ones(1), [0.1] * 2, "hard")
+        PoseSelection(nms="hard")

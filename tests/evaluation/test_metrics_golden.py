@@ -249,9 +249,7 @@ def test_metrics_in_space(case, arrays):
 
 
 def average_precision(args):
-    nms = {"none": None, "oks_nms": 0.9}[args["nms_mode"]]
-    score = args["score_mode"].replace("bbox", "box")
-    return [("coco", AveragePrecision(SIGMAS, score, nms))]
+    return [("coco", AveragePrecision(SIGMAS, args["score_mode"], args["nms_mode"]))]
 
 
 # As the reference's data set of COCO's seventeen keypoints has them.

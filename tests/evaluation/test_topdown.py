@@ -178,12 +178,12 @@ def test_boxes_of_a_detector(people):
         return np.array([[20, 10, 120, 110], [30, 20, 110, 100]]), np.array([0.9, 0.4])
 
     result = evaluate_topdown(
-        Oracle(people), people, boxes=detector, score="box_keypoint", boxes_name="finder"
+        Oracle(people), people, boxes=detector, score="bbox_keypoint", boxes_name="finder"
     )
     # The better box of a picture is right; worse ones and those in ignored regions add nothing.
     assert result["AP"] == 1
     assert result.protocol.boxes == "finder (score >= 0.1)"
-    assert result.protocol.score == "box score x mean keypoint score"
+    assert result.protocol.score == "box score x mean of the keypoint scores above 0.2"
 
 
 def test_boxes_from_a_file(people, tmp_path):
@@ -246,7 +246,7 @@ def test_batches_without_what_evaluation_needs_are_refused(people):
 def test_batches_of_other_objects_are_refused(people):
     others = topdown_dataset(people[3:], Oracle(people), batch_size=2)
     callback = KeypointEvaluation(people[:3], batches=others)
-    with pytest.raises(ValueError, match=r"batches have an object with id (28|35), beings not"):
+    with pytest.raises(ValueError, match=r"predictions have an object with id (28|35), beings not"):
         callback.evaluate(Oracle(people))
 
 
