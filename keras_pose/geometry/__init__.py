@@ -22,12 +22,20 @@ from keras_pose.geometry.boxes import (
     xyxy_to_xywh,
 )
 from keras_pose.geometry.camera import Camera, image_coordinates
-from keras_pose.geometry.nms import box_nms, nearby_joints_nms, oks_nms, soft_oks_nms
+from keras_pose.geometry.nms import (
+    best_candidates,
+    box_nms,
+    lowered_scores,
+    nearby_joints_nms,
+    oks_nms,
+    soft_oks_nms,
+)
 from keras_pose.geometry.oks import mean_similarity, oks
 
 __all__ = [
     "Camera",
     "apply_affine",
+    "best_candidates",
     "box_iou",
     "box_nms",
     "box_overlaps",
@@ -39,6 +47,7 @@ __all__ = [
     "flip_affine",
     "image_coordinates",
     "invert_affine",
+    "lowered_scores",
     "match_aspect",
     "mean_similarity",
     "nearby_joints_nms",

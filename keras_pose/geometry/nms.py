@@ -88,6 +88,50 @@ def oks_nms(
     return _suppress(_instance_scores(scores), overlaps, threshold)
 
 
+def lowered_scores(
+    overlaps: np.ndarray, scores: np.ndarray, threshold: float, rule: str = "gaussian"
+) -> np.ndarray:
+    """Scores of candidates beside a better one, as soft NMS lowers them.
+
+    Paper: https://arxiv.org/abs/1704.04503.
+
+    Args:
+        overlaps: array `(N,)`, 0..1, with the better candidate.
+        scores: array `(N,)`.
+        threshold: float, see `rule`.
+        rule: "gaussian", `score * exp(-overlap^2 / threshold)`, or "linear", `score * (1 -
+            overlap)` where the overlap is at least the threshold.
+
+    Returns:
+        Array `(N,)`.
+    """
+    if rule == "gaussian":
+        return scores * np.exp(-(overlaps**2) / threshold)
+    if rule != "linear":
+        raise ValueError(f'rule must be "gaussian" or "linear", got {rule!r}')
+    return np.where(overlaps >= threshold, scores * (1 - overlaps), scores)
+
+
+def best_candidates(
+    scores: np.ndarray, threshold: float, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What goes into the box NMS of one-stage networks: the surest candidates.
+
+    Args:
+        scores: array `(N, C)` of C classes; a candidate's is that of its best class.
+        threshold: float, only candidates that score above it.
+        count: int, at most so many.
+
+    Returns:
+        Scores, rows and classes, each `(M,)`, best first.
+    """
+    scores = np.asarray(scores)
+    best = scores.max(axis=1)
+    rows = np.flatnonzero(best > threshold)
+    rows = rows[np.argsort(-best[rows], kind="stable")[:count]]
+    return best[rows], rows, scores[rows].argmax(axis=1)
+
+
 def soft_oks_nms(
     keypoints: np.ndarray,
     scores: np.ndarray,
@@ -114,7 +158,7 @@ def soft_oks_nms(
     while order.size and len(kept) < max_poses:
         kept.append(order[0])
         similarity = overlaps(order[0], order[1:]).astype(np.float32)
-        scores = scores[1:] * np.exp(-(similarity**2) / threshold)
+        scores = lowered_scores(similarity, scores[1:], threshold)
         rank = _best_first(scores)
         order, scores = order[1:][rank], scores[rank]
     return np.array(kept, np.int64)
