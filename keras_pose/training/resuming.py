@@ -50,11 +50,20 @@ class CheckpointWriter(keras.callbacks.Callback):
         self._epoch, self._offset = epoch, 0
         if self._start is None:
             return
-        start, self._start = self._start, None
-        self._offset = start.facts["step"]
+        self._offset = self._start.facts["step"]
         if self._offset:
-            start.restore_metrics(self.model)
-        start.restore_random()
+            self._start.restore_metrics(self.model)
+        else:
+            self._restore_random()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Beginning to iterate draws numbers, too: PyTorch's loaders take a seed.
+        if self._start is not None:
+            self._restore_random()
+
+    def _restore_random(self):
+        self._start.restore_random()
+        self._start = None
 
     def on_train_batch_end(self, batch, logs=None):
         done = self._offset + batch + 1

@@ -368,6 +368,7 @@ class Trainer:
                     initial_epoch=first,
                     epochs=end,
                     callbacks=callbacks,
+                    shuffle=False,  # the batches are
                     verbose=self.verbose,
                 )
             except Exception as error:
