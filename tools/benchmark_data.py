@@ -153,7 +153,10 @@ def worker_data_prepared() -> dict:
             )
         )
         spent = {"decode": 0.0, "warp": 0.0}
-        for module, name, share in ((crops, "decode_rows", "decode"), (cv2, "warpAffine", "warp")):
+        for module, name, share in (
+            (crops, "decode_region", "decode"),
+            (cv2, "warpAffine", "warp"),
+        ):
             setattr(module, name, _timed(spent, share, getattr(module, name)))
         batches = iter(
             prepared_dataset(

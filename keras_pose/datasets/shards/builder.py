@@ -29,7 +29,6 @@ def features(dataset: KeypointDataset) -> Any:
     tfds = tensorflow_datasets()
     record = {
         "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
-        "bands": tfds.features.Tensor(shape=(None,), dtype=np.int32),
         "image_path": tfds.features.Text(),
     }
     for name, (shape, dtype) in columns_of(dataset).items():

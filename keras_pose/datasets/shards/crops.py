@@ -4,18 +4,20 @@ from functools import partial
 
 import numpy as np
 
-from keras_pose.datasets.shards.banded_jpeg import decode_rows
 from keras_pose.datasets.shards.opening import PreparedShards
 from keras_pose.datasets.shards.settings import ShardSettings
+from keras_pose.datasets.shards.tiled_jpeg import decode_region
 from keras_pose.datasets.topdown_crops import EVALUATION, MADE_OF, TopdownCrops, aligned_array
 from keras_pose.datasets.transforms.augment import TopdownAugment
 from keras_pose.datasets.transforms.schedule import AugmentSchedule
 from keras_pose.geometry import apply_affine, invert_affine
 from keras_pose.skeleton import Skeleton
 
-# Rows beyond a crop's corners: for the interpolation of pixels, and of the colour at the edge of
+# Pixels beyond a crop's corners: for their interpolation, and that of the colour at the edge of
 # what is decoded.
 REACH = 3
+# Crops that lose their fourth channel in one call: threads take turns at every call.
+TOGETHER = 8
 
 
 class PreparedCrops(TopdownCrops):
@@ -50,7 +52,7 @@ class PreparedCrops(TopdownCrops):
 
     @staticmethod
     def columns(evaluation: bool = True) -> tuple[str, ...]:
-        """The columns of records that `batch` reads, beside `image` and `bands`."""
+        """The columns of records that `batch` reads, beside `image`."""
         names = ("row", "affine", *MADE_OF, *(EVALUATION if evaluation else ()))
         return tuple(dict.fromkeys(names))
 
@@ -60,8 +62,7 @@ class PreparedCrops(TopdownCrops):
         """A batch of crops.
 
         Args:
-            records: dict of the columns `(B, ...)` of `B` records, `image` `(B,)` of bytes, `bands`
-                ints `(B, n)` with zeros behind those of a record.
+            records: dict of the columns `(B, ...)` of `B` records, `image` `(B,)` of bytes.
             epoch: int, not negative.
             evaluation: bool, add what only evaluation reads.
 
@@ -74,28 +75,30 @@ class PreparedCrops(TopdownCrops):
     def _warp(
         self, records: dict[str, np.ndarray], affine: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Crops of the rows of the stored pictures that they show, and that all were found."""
+        """Crops of the parts of the stored pictures that they show, and that all were found."""
         import cv2
 
         width, height = self.input_size
         images = aligned_array((len(affine), height, width, 3))
-        crop = np.empty((height, width, 4), np.uint8)
+        some = np.empty((TOGETHER, height, width, 4), np.uint8)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         # float32, as affine maps are, would cost a hundredth of a pixel in the middle of an image
         stored = invert_affine(records["affine"].astype(np.float64))
         matrices = stored[:, :, :2] @ affine.astype(np.float64)
         matrices[:, :, 2] += stored[:, :, 2]
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) - 0.5
-        rows = apply_affine(matrices, corners)[..., 1]
-        first = (np.floor(rows.min(axis=-1)) - REACH).astype(np.int64).tolist()
-        last = (np.ceil(rows.max(axis=-1)) + REACH).astype(np.int64).tolist()
-        ends = (records["bands"] > 0).sum(axis=-1)
-        for position, matrix in enumerate(matrices):
-            bands = records["bands"][position, : ends[position]]
-            picture, start = decode_rows(
-                records["image"][position], bands, first[position], last[position]
-            )
-            matrix[1, 2] -= start
-            cv2.warpAffine(picture, matrix, self.input_size, dst=crop, flags=flags)
-            cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB, dst=images[position])
+        shown = apply_affine(matrices, corners)
+        low = (np.floor(shown.min(axis=1)) - REACH).astype(np.int64).tolist()
+        high = (np.ceil(shown.max(axis=1)) + REACH).astype(np.int64).tolist()
+        pictures = records["image"]
+        for start in range(0, len(matrices), TOGETHER):
+            places = range(start, min(start + TOGETHER, len(matrices)))
+            for crop, place in zip(some, places, strict=False):
+                picture, origin = decode_region(pictures[place], low[place], high[place])
+                matrix = matrices[place]
+                matrix[:, 2] -= origin
+                cv2.warpAffine(picture, matrix, self.input_size, dst=crop, flags=flags)
+            of_all = some[: len(places)].reshape(-1, width, 4)
+            to = images[start : start + TOGETHER].reshape(-1, width, 3)
+            cv2.cvtColor(of_all, cv2.COLOR_RGBA2RGB, dst=to)
         return images, np.ones(len(images), bool)

@@ -129,7 +129,6 @@ def prepared_dataset(
         {name: shards.columns[name] for name in crops.columns(evaluation=not training)}
     )
     columns["image"] = tf.io.FixedLenFeature((), tf.string)
-    columns["bands"] = tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True)
     label_shapes = crops.label_shapes(evaluation=not training)
     width, height = crops.input_size
 
@@ -153,9 +152,12 @@ def prepared_dataset(
     batches = tf.data.Dataset.from_tensors(0).flat_map(records_of_epoch)
     if repeat:
         batches = batches.repeat()
-    batches = batches.map(
-        make_batch, num_parallel_calls=workers or available_cpus(), deterministic=True
-    )
+    workers = workers or available_cpus()
+    # one call more than threads: a batch that waits for its turn keeps none of them idle
+    batches = batches.map(make_batch, num_parallel_calls=workers + 1, deterministic=True)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = max(workers, 2)
+    batches = batches.with_options(options)
     steps = count_batches(len(shards), batch_size, drop_remainder)
     infinite = tf.data.INFINITE_CARDINALITY
     batches = batches.apply(tf.data.experimental.assert_cardinality(infinite if repeat else steps))

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
-from keras_pose.datasets.shards.banded_jpeg import encode_banded
 from keras_pose.datasets.shards.settings import ShardSettings
+from keras_pose.datasets.shards.tiled_jpeg import encode_tiled
 from keras_pose.images import read_image
 
-FORMAT = 1
+FORMAT = 2
 # Columns that a record has beside those of KeypointDataset.
 OWN_COLUMNS = {"row": ((), "int64"), "affine": ((2, 3), "float32")}
 
@@ -118,14 +118,12 @@ class ShardRecords:
         pixels = image[top:bottom, left:right]
         if pixels.shape[1::-1] != tuple(stored):
             pixels = cv2.resize(pixels, stored.tolist(), interpolation=cv2.INTER_AREA)
-        data, bands = encode_banded(pixels, self.quality)
         scale = (right - left, bottom - top) / stored
         shift = (left, top) + scale / 2 - 0.5  # pixel centres lie at integers
         record = {
             "row": np.int64(self.rows[position]),
             "affine": np.column_stack([np.diag(scale), shift]).astype(np.float32),
-            "image": data,
-            "bands": bands,
+            "image": encode_tiled(pixels, self.quality),
             "image_path": self.names[position],
         }
         return record | {name: values[position] for name, values in self.columns.items()}
