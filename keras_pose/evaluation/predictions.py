@@ -38,7 +38,8 @@ class PosePredictions:
     def finite(self) -> np.ndarray:
         """`(M,)` bool: rows without NaN and infinity."""
         columns = (self.keypoints, self.scores, self.box_scores)
-        return np.all([np.isfinite(c.reshape(len(c), -1)).all(1) for c in columns], axis=0)
+        finite = [np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns]
+        return np.all(finite, axis=0)
 
     def selected(self, selection: PoseSelection, sigmas) -> tuple[np.ndarray, np.ndarray]:
         """Rows that remain, without those that are not finite, and the scores of all rows.
@@ -84,12 +85,12 @@ class PosePredictions:
                 "keypoints": flat[row].tolist(),
                 "score": float(ranks[row]),
             }
-            if self.category_ids is not None:
-                result["category_id"] = int(self.category_ids[row])
             if self.ids is not None:
                 result["annotation_id"] = int(self.ids[row])
                 if categories is not None:
                     result["category_id"] = categories[result["annotation_id"]]
+            if self.category_ids is not None:
+                result["category_id"] = int(self.category_ids[row])
             if self.result_boxes is not None:
                 result["bbox"] = self.result_boxes[row].tolist()
             results.append(result)

@@ -113,7 +113,31 @@ DIFFERENCES = {
 }
 
 
-@pytest.mark.parametrize("case", DIFFERENCES)
+# Where both raise, with what this package says.
+REFUSED = {
+    "no_area": (lambda truth, results: remove(truth["annotations"], "area"), "needs an 'area'"),
+    "unknown_image": (
+        lambda truth, results: results[0].update(image_id=10**6),
+        r"results\[0\] is of image 1000000, which the ground truth does not have",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"metrics/evaluator_differences/{case}")
+def test_what_both_evaluators_refuse_is_named(case, golden):
+    folder = golden / "metrics"
+    index = json.loads((folder / "evaluator_differences.json").read_text())
+    assert all(value.startswith("raises") for value in index["cases"][case]["result"].values())
+    truth, results = json.loads((folder / index["gt"]).read_text()), index["results"]
+    change, message = REFUSED[case]
+    change(truth, results)
+    with pytest.raises(ValueError, match=message):
+        coco_keypoint_ap(truth, results)
+
+
+@pytest.mark.parametrize(
+    "case", DIFFERENCES, ids=lambda case: f"metrics/evaluator_differences/{case}"
+)
 def test_where_evaluators_differ_the_right_one_is_followed(case, engine, golden, reference_names):
     folder = golden / "metrics"
     index = json.loads((folder / "evaluator_differences.json").read_text())

@@ -11,7 +11,14 @@ import pytest
 from keras_pose import TopdownEstimator
 from keras_pose.codecs import MSRAHeatmap
 from keras_pose.datasets import KeypointDataset, topdown_dataset
-from keras_pose.evaluation import KeypointEvaluation, PartitionMetric, evaluate_topdown
+from keras_pose.evaluation import (
+    KeypointEvaluation,
+    PartitionMetric,
+    PoseSelection,
+    evaluate_bottomup,
+    evaluate_results,
+    evaluate_topdown,
+)
 from keras_pose.geometry import apply_affine, invert_affine
 from keras_pose.heads import HeatmapHead
 from keras_pose.results import PoseResult
@@ -327,6 +334,133 @@ def test_metrics_that_cannot_be_measured_say_why(squares, metrics, message):
 def test_only_ap_takes_boxes_of_a_detector(people):
     with pytest.raises(ValueError, match="can only be measured with boxes='ground truth'"):
         evaluate_topdown(Oracle(people), people, boxes=[], metrics=["ap", "pck"])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (["pckh"], "heads' sizes"),
+        (["crowdpose"], "needs the crowdIndex of images: 6 of 6"),
+        (["posetrack18"], "needs head boxes: 6 of 6 annotations lack bbox_head"),
+        (["wholebody"], "sigmas must be|annotations"),
+        ([{"name": "ap", "area": 1}], "metric 'ap' has other settings"),
+        ([{"name": "crowdpose", "use_area": False}], "leave out use_area"),
+    ],
+)
+def test_what_the_data_lack_is_said_before_anything_is_predicted(people, metrics, message):
+    for evaluate in (evaluate_topdown, evaluate_bottomup):
+        if evaluate is evaluate_topdown or metrics != ["pckh"]:
+            with pytest.raises(ValueError, match=message):
+                evaluate(None, people, metrics=metrics)
+    with pytest.raises(ValueError, match=message):
+        KeypointEvaluation(people, metrics=metrics)
+
+
+def twice(image):
+    return np.array([[30, 20, 120, 100], [31, 20, 121, 100]]), np.array([0.9, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("nms", "count", "said"),
+    [("none", 12, "none"), ("oks_nms", 6, "OKS 0.9"), ("soft_oks_nms", 12, "soft OKS 0.9")],
+)
+def test_double_poses_are_suppressed(people, nms, count, said):
+    seen = []
+    result = evaluate_topdown(
+        Oracle(people), people, boxes=twice, score="bbox", nms=nms, observe=seen.append
+    )
+    assert result.protocol.nms == said and result.protocol.score == "box score"
+    selection = PoseSelection("bbox", nms)
+    assert len(seen[0].to_coco(selection, people.skeleton.sigmas)) == count
+
+
+def test_areas_of_crops_are_those_of_padded_boxes(people):
+    seen = []
+    evaluate_topdown(Oracle(people), people, observe=seen.append)
+    evaluate_topdown(Oracle(people), people, boxes=twice, observe=seen.append)
+    # 90 x 80 pixels, padded by 1.25, in crops of 48 x 64
+    np.testing.assert_allclose(seen[0].crop_areas, 112.5 * 150, rtol=1e-3)
+    np.testing.assert_allclose(seen[1].crop_areas, 112.5 * 150, rtol=1e-3)
+
+
+def results_of(people, rows, **changes):
+    points = np.concatenate([people.keypoints, np.full((*people.keypoints.shape[:2], 1), 0.5)], -1)
+    return [
+        {
+            "image_id": int(people.image_ids[row]),
+            "category_id": 3,
+            "keypoints": points[row].ravel().tolist(),
+            "score": 0.9 - 0.1 * row,
+            "annotation_id": int(people.ids[row]),
+        }
+        | changes
+        for row in rows
+    ]
+
+
+def test_results_of_a_file_are_judged(people, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results_of(people, range(5))))
+    result = evaluate_results(path, people, metrics=["ap", "epe"])
+    assert result["AP"] == 1 and result["EPE"] == pytest.approx(0, abs=1e-4)
+    assert not result.notes
+    assert result.protocol.boxes == "those of results.json"
+    assert result.protocol.score == "result's own score"
+
+
+def test_missing_images_and_objects_are_counted_and_named(people):
+    result = evaluate_results(results_of(people, [0, 1, 3]), people, metrics=["ap", "epe"])
+    assert result["AR"] == pytest.approx(3 / 5)
+    assert result.notes == (
+        "2 of 5 images with objects have no prediction, such as image 30, 50; their objects count "
+        "as missed",
+        "2 of 5 objects have no prediction, such as object 21, 35; they are not counted by metrics "
+        "of keypoints",
+    )
+    assert evaluate_results([], people).notes[0].startswith("5 of 5 images")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_id": 11}, r"results\[0\] is of image 11, which beings does not have"),
+        ({"annotation_id": 99}, "an object with id 99, beings not"),
+        ({"keypoints": [1, 2, 3]}, r"results\[0\] has 3 keypoint numbers, .* has 51"),
+        ({"category_id": 9}, "has category_id 9"),
+    ],
+)
+def test_results_that_do_not_fit_are_refused(people, changes, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_results(results_of(people, [0], **changes), people)
+
+
+def test_ids_that_some_results_lack_are_named(people):
+    results = results_of(people, [0, 1])
+    del results[1]["annotation_id"]
+    with pytest.raises(ValueError, match=r"all have 'annotation_id' or none, .* got 1 of 2"):
+        evaluate_results(results, people)
+    del results[1]["image_id"]
+    with pytest.raises(ValueError, match=r"results\[1\] has no 'image_id'"):
+        evaluate_results(results, people)
+
+
+class WholeImages(Oracle):
+    """The same knowledge as a network that finds everybody by itself."""
+
+    def predict_poses(self, images, threshold=0.1, flip_test=False, batch_size=8):
+        from keras_pose.images import read_image
+
+        images = [read_image(path) for path in images]
+        scores = [np.array([0.7])] * len(images)
+        boxes = [np.array([[30.0, 20.0, 120.0, 100.0]])] * len(images)
+        return Oracle.predict_poses(self, images, boxes, scores)
+
+
+def test_networks_without_boxes(people):
+    result = evaluate_bottomup(WholeImages(people, error=1.0), people, threshold=0.2)
+    assert result["AP"] > 0.9
+    assert result.protocol.boxes == "none, whole images at 48x64 (score >= 0.2)"
+    assert result.protocol.score == "instance score"
 
 
 def test_the_callback_reports_chosen_metrics(squares):
