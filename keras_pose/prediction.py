@@ -30,7 +30,9 @@ class BatchPredictor:
         return self._call(images)
 
     def _call_keras(self, images):
-        return keras.Model.predict_on_batch(self._model, images)
+        outputs = keras.Model.predict_on_batch(self._model, images)
+        # Under `tf.distribute` every copy predicts all of it, one after the other.
+        return tree.map_structure(lambda value: value[: len(images)], outputs)
 
     def _call_jax(self, images):
         import jax

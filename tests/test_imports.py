@@ -141,10 +141,10 @@ def test_tensorflow_is_imported_in_functions_only(module):
 
 # Where a part below the data sets asks TensorFlow, because only its backend can be meant.
 ONLY_UNDER_ITS_BACKEND = {
-    "keras_pose.estimators.pose_estimator",
     "keras_pose.backend",
     "keras_pose.layers.convolution_tensorflow",
     "keras_pose.layers.normalization_tensorflow",
+    "keras_pose.layers.replicas_tensorflow",
 }
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.datasets.shares import check_share, part_of, present_share
+
 
 def stream_batches(
     order: Callable[[int], np.ndarray],
@@ -51,6 +53,8 @@ def stream_batches(
     total = len(order(first_epoch))
     if drop_remainder is None:
         drop_remainder = total >= batch_size
+    index, count = present_share()
+    check_share(total, batch_size, drop_remainder, count)
     epochs = itertools.count(first_epoch)
     input_type = tf.float32 if input_shape else tf.uint8
     input_shape = input_shape or (image_size[1], image_size[0], 3)
@@ -72,7 +76,7 @@ def stream_batches(
         epoch, rows = tf.numpy_function(start_epoch, [], [tf.int64, tf.int64])
         rows = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [total]))
         rows = rows.batch(batch_size, drop_remainder=drop_remainder)
-        return rows.map(lambda batch: (tf.ensure_shape(epoch, []), batch))
+        return rows.map(lambda batch: (tf.ensure_shape(epoch, []), part_of(batch, index, count)))
 
     def make_batch(epoch, rows):
         types = [input_type, *(tf.as_dtype(dtype) for _, dtype in label_shapes.values())]

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_pose.layers import component
 from keras_pose.layers.naming import copy_fitting_variables
+from keras_pose.layers.replicas import copies_summed, rows_of_all
 from keras_pose.model import ImageModel
 from keras_pose.skeleton import Skeleton
 
@@ -75,7 +76,8 @@ class PoseEstimator(ImageModel):
             return super().evaluate(*args, **kwargs)
 
     def train_step(self, *arguments):
-        result = super().train_step(*arguments)
+        # The one of `keras_pose.training.distribution` where processes share every batch.
+        result = self.__dict__.get("shared_train_step", super().train_step)(*arguments)
         # Optimizers of `keras_pose.training` may average the weights.
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         follow = getattr(optimizer, "after_train_step", None)
@@ -106,6 +108,7 @@ class PoseEstimator(ImageModel):
             )
         labels = self._checked_labels(y)
         outputs = {key: ops.cast(value, "float32") for key, value in y_pred.items()}
+        labels, outputs = rows_of_all(labels), rows_of_all(outputs)
         targets = self.head.codec.encode(labels)
         terms = self._compare(targets, outputs)
         # Vectors with one entry per sample: TensorFlow runs a step once more on an empty batch at
@@ -117,7 +120,7 @@ class PoseEstimator(ImageModel):
         loss = sum(terms.values())
         for penalty in self.losses:
             loss = loss + penalty
-        return loss / self._replicas()
+        return loss / copies_summed()
 
     def _loss_terms(self) -> tuple[str, ...]:
         """Names of what `_compare` returns."""
@@ -165,15 +168,6 @@ class PoseEstimator(ImageModel):
         found = ops.cast(distance < PCK_THRESHOLD * max(self.input_size), "float32")
         counted = ops.cast(labels["visible"] > 0, "float32")
         self._accuracy.update_state(found, sample_weight=counted)
-
-    @staticmethod
-    def _replicas() -> int:
-        """How many copies share a step under `tf.distribute`, which adds up their gradients."""
-        if keras.backend.backend() != "tensorflow":
-            return 1
-        import tensorflow as tf
-
-        return tf.distribute.get_strategy().num_replicas_in_sync
 
     @classmethod
     def from_preset(cls, handle, skeleton=None, num_keypoints=None, **overrides):

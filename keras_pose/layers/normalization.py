@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_pose.layers.initialization import LazyInitialization
+from keras_pose.layers.replicas import is_sharing_moments, moments_of_all
 
 _PATHS = ("jax", "tensorflow", "torch")
 _path = (
@@ -30,9 +31,10 @@ class BatchNormalization(LazyInitialization, keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         training = training and not self.frozen_statistics
+        learning = training and self.trainable
         plain = (
             _path is not None
-            and not (training and self.trainable)
+            and (not learning or self._learns_by_one_operation(inputs, mask))
             and self.compute_dtype == "float32"
             and self.center
             and self.scale
@@ -41,9 +43,33 @@ class BatchNormalization(LazyInitialization, keras.layers.BatchNormalization):
         )
         if not plain:
             return super().call(inputs, training=training, mask=mask)
+        if learning:
+            return self._normalize_batch(inputs)
         values = self.moving_mean, self.moving_variance, self.gamma, self.beta
         values = [ops.convert_to_tensor(value) for value in values]
         return _path.normalize(ops.cast(inputs, "float32"), *values, self.epsilon)
+
+    def _learns_by_one_operation(self, inputs, mask) -> bool:
+        return (
+            hasattr(_path, "normalize_batch")
+            and mask is None
+            and not getattr(self, "renorm", False)
+            and not is_sharing_moments(inputs)
+            and not inputs.is_meta
+            and inputs[..., 0].numel() > 1
+        )
+
+    def _normalize_batch(self, inputs):
+        gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
+        inputs = ops.cast(inputs, "float32")
+        outputs, mean, variance = _path.normalize_batch(inputs, gamma, beta, self.epsilon)
+        for stored, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            stored.assign(stored * self.momentum + new * (1.0 - self.momentum))
+        return outputs
+
+    def _moments(self, inputs, mask):
+        found = None if mask is not None else moments_of_all(inputs, self._reduction_axes)
+        return super()._moments(inputs, mask) if found is None else found
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")

@@ -155,12 +155,12 @@ class WeightAverage:
             model: see `follow`.
             averaged: bool, whether the model shall have the averages.
         """
-        if self.steps is None or not int(self.steps) or bool(int(self.swapped)) == averaged:
+        if self.steps is None or not _array(self.steps) or bool(_array(self.swapped)) == averaged:
             return
         sources = [*model.trainable_variables, *_statistics(model)]
         for average, source in zip(self.variables, sources, strict=True):
-            value = np.array(ops.convert_to_numpy(source.value))
-            source.assign(average.value)
+            value = _array(source)
+            source.assign(_array(average))
             average.assign(value)
         self.swapped.assign(int(averaged))
 
@@ -187,6 +187,11 @@ def _statistics(model) -> list:
         for v in model.non_trainable_variables
         if "float" in keras.backend.standardize_dtype(v.dtype)
     ]
+
+
+def _array(variable) -> np.ndarray:
+    """A copy of a variable's value; copies of it on several devices are equal."""
+    return np.array(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
 
 
 def _detached(function, *arguments):

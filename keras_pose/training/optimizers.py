@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from keras_pose.layers.replicas import copies_summed, gradients_of_all
 from keras_pose.training.averaging import WeightAverage
 from keras_pose.training.schedule import ChainedSchedule
 
@@ -72,6 +73,14 @@ class _Factored:
         return rate
 
     def _clip_gradients(self, grads):
+        if not (self.clipnorm or self.clipvalue or self.global_clipnorm):
+            return grads
+        # Under `tf.distribute` copies of the model add up their gradients later than this.
+        copies = copies_summed()
+        grads = self._clip_whole_gradients(gradients_of_all(grads))
+        return grads if copies == 1 else [g if g is None else g / copies for g in grads]
+
+    def _clip_whole_gradients(self, grads):
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
         norm = gradient_norm(grads, self.norm_type)
@@ -152,6 +161,13 @@ class Adam(_Factored, keras.optimizers.Adam):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
         if self.amsgrad:
             raise ValueError("amsgrad is not among what the recipes use: take Keras' own optimizer")
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        if keras.backend.backend() != "torch":
+            return super()._backend_update_step(grads, trainable_variables, learning_rate)
+        from keras_pose.training.optimizers_torch import adam_step
+
+        return adam_step(self, grads, trainable_variables, learning_rate)
 
     def descend(self, gradient, variable, rate):
         index = self._get_variable_index(variable)

@@ -1,0 +1,48 @@
+"""Adam under PyTorch by its own fused operation: one pass over memory instead of fifteen."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+
+
+@torch.no_grad()
+def adam_step(optimizer, gradients: Sequence, variables: Sequence, learning_rate) -> None:
+    """Updates variables as `optimizer`, an `Adam` of `keras_pose.training.optimizers`, describes.
+
+    Args:
+        gradients: tensors, one for each variable.
+        variables: Keras variables.
+        learning_rate: 0-d tensor.
+    """
+    groups = defaultdict(list)
+    for gradient, variable in zip(gradients, variables, strict=True):
+        factors = optimizer._factors_of(variable)
+        groups[(*factors, variable.dtype)].append((gradient, variable))
+    for (factor, decay, dtype), members in groups.items():
+        indices = [optimizer._get_variable_index(variable) for _, variable in members]
+        values = [variable.value for _, variable in members]
+        # Every variable counts its steps in a number of its own, which is raised first.
+        steps = optimizer.iterations.value.to(torch.float32).repeat(len(values)).unbind()
+        update = adamw if optimizer.decoupled else adam
+        update(
+            values,
+            [
+                gradient.to(v.dtype).contiguous()
+                for (gradient, _), v in zip(members, values, strict=True)
+            ],
+            [optimizer._momentums[i].value for i in indices],
+            [optimizer._velocities[i].value for i in indices],
+            [],
+            list(steps),
+            fused=values[0].device.type in ("cpu", "cuda"),
+            amsgrad=False,
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            lr=optimizer._rate_of(factor, learning_rate, dtype),
+            weight_decay=decay * (optimizer.weight_decay or 0.0),
+            eps=optimizer.epsilon,
+            maximize=False,
+        )
