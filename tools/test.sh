@@ -3,7 +3,8 @@
 #     bash tools/test.sh -k video
 # KERAS_POSE_VENV=FOLDER names the virtual environment (default .venv); what the tests need is
 # installed into it. KERAS_POSE_BACKENDS="jax torch" runs some backends only. Tests of code that
-# knows no backend run under the first one only; the others list them as deselected.
+# knows no backend run under the first one only; the others list them as deselected. Two processes
+# share the test files; KERAS_POSE_TEST_PROCESSES=1 makes it one.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +12,13 @@ cd "$(dirname "$0")/.."
 
 environment="${KERAS_POSE_VENV:-.venv}"
 backends="${KERAS_POSE_BACKENDS:-jax tensorflow torch}"
+processes="${KERAS_POSE_TEST_PROCESSES:-2}"
+spread=()
+if [ "$processes" != 1 ]; then
+    spread=(--numprocesses "$processes" --dist loadfile)
+    # threads of one process would stand in the way of the other's
+    export OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
+fi
 
 make_environment "$environment"
 stamp="$(checksum pyproject.toml tools/test.sh)"
@@ -34,7 +42,7 @@ result=0
 for backend in $backends; do
     say "== $backend"
     status=0
-    KERAS_BACKEND="$backend" "$environment/bin/python" -m pytest -m "$chosen" "$@" 2>&1 |
+    KERAS_BACKEND="$backend" "$environment/bin/python" -m pytest ${spread[@]+"${spread[@]}"} -m "$chosen" "$@" 2>&1 |
         tee "$log" || status="${PIPESTATUS[0]}"
     chosen="not without_backend"
     summary="$(grep -aE '(passed|failed|error|no tests ran).* in [0-9.]+s' "$log" | tail -n 1 | tr -d '=' || true)"
