@@ -125,6 +125,8 @@ def _loaded(source) -> tuple[Any, str]:
 
 def _plain(value):
     """What JSON can hold."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     return value if isinstance(value, int | float | str | None) else repr(value)
 
 

@@ -1,6 +1,7 @@
 """An annotation file as it is, broken or not: its entries, and as arrays what can be read."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -160,7 +161,10 @@ def read_contents(
     """
     for key in ("images", "annotations"):
         if not isinstance(data, Mapping) or not isinstance(data.get(key), list):
-            raise ValueError(f"{name} is not in COCO form: it has no list `{key}`")
+            raise ValueError(
+                f"{name} is not in COCO form: it has no list `{key}` (labels of other tools become "
+                "COCO by keras-pose import-dataset)"
+            )
     folder = None if folder is None else Path(folder)
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"there is no image folder {folder}")
@@ -195,6 +199,17 @@ def read_contents(
     )
     contents.objects = _objects(contents)
     return contents
+
+
+def worded(text: str, count: int) -> str:
+    """A sentence about so many things: `#` stands for their number, `[one|many]` for a choice.
+
+    Example:
+        >>> worded("# box[|es] ha[s|ve] no size.", 1)
+        '1 box has no size.'
+    """
+    chosen = re.sub(r"\[([^][|]*)\|([^][|]*)\]", r"\1" if count == 1 else r"\2", text)
+    return chosen.replace("#", str(count))
 
 
 def numbers(values: Any, length: int) -> list[float] | None:

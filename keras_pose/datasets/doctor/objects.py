@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from keras_pose.datasets.doctor.contents import Contents, Found, numbers
+from keras_pose.datasets.doctor.contents import Contents, Found, numbers, worded
 
 # Pixels by which annotation tools round and clip.
 _SLACK = 2.0
+# Up to this share of the objects a fault of boxes is worth no more than a note.
+_STRAY_SHARE = 0.01
 # An object with more than this share of its keypoints outside its box is badly boxed.
 _OUTSIDE_SHARE = 0.5
 
@@ -14,7 +16,9 @@ def keypoints_not_finite(contents: Contents) -> Found | None:
     objects = contents.objects
     bad = (objects.flags > 0) & ~np.isfinite(objects.points).all(axis=-1)
     rows = bad.any(axis=1)
-    message = f"{bad.sum()} labelled keypoints of {rows.sum()} objects are no finite numbers."
+    message = worded("# labelled keypoint[|s] of", bad.sum())
+    message += worded(" # object[|s]", rows.sum())
+    message += worded(" [is no|are no] finite number[|s].", bad.sum())
     return contents.in_objects(
         rows, message, lambda r: contents.keypoint_name(int(bad[r].argmax())), count=int(bad.sum())
     )
@@ -26,7 +30,8 @@ def flags(contents: Contents) -> Found | None:
     bad = ~np.isin(values, (0, 1, 2))
     rows = bad.any(axis=1)
     scores = rows.any() and ((values[bad] > 0) & (values[bad] < 1)).all()
-    message = f"{bad.sum()} visibility flags of {rows.sum()} objects are not 0, 1 or 2"
+    message = worded("# visibility flag[|s] of", bad.sum()) + worded(" # object[|s]", rows.sum())
+    message += worded(" [is|are] not 0, 1 or 2", bad.sum())
     message += "; they look like scores of a model." if scores else "."
     return contents.in_objects(
         rows, message, lambda r: f"{values[r][bad[r]][0]:g}", count=int(bad.sum())
@@ -47,7 +52,8 @@ def keypoints_outside(contents: Contents) -> Found | None:
         name = contents.keypoint_name(keypoint)
         return f"{name} at ({x:.0f}, {y:.0f}) of {width:.0f} x {height:.0f}"
 
-    message = f"{out.sum()} labelled keypoints of {rows.sum()} objects lie outside their image."
+    message = worded("# labelled keypoint[|s] of", out.sum()) + worded(" # object[|s]", rows.sum())
+    message += worded(" lie[s|] outside [its|their] image.", out.sum())
     return contents.in_objects(rows, message, detail, count=int(out.sum()))
 
 
@@ -55,7 +61,8 @@ def keypoints_at_origin(contents: Contents) -> Found | None:
     objects = contents.objects
     zero = objects.seen & (objects.points == 0).all(axis=-1)
     rows = zero.any(axis=1)
-    message = f"{zero.sum()} keypoints of {rows.sum()} objects are labelled, but lie at (0, 0)."
+    message = worded("# keypoint[|s] of", zero.sum()) + worded(" # object[|s]", rows.sum())
+    message += worded(" [is|are] labelled, but lie[s|] at (0, 0).", zero.sum())
     return contents.in_objects(
         rows,
         message,
@@ -72,8 +79,9 @@ def unlabelled_with_position(contents: Contents) -> Found | None:
     placed = inside & (objects.flags == 0)
     rows = placed.any(axis=1)
     unlabelled = max(int((objects.flags == 0).sum()), 1)
-    message = (
-        f"{placed.sum()} of {unlabelled} keypoints with flag 0 (not labelled) have a position."
+    message = worded(
+        f"# of {unlabelled} keypoints with flag 0 (not labelled) ha[s|ve] a position.",
+        placed.sum(),
     )
     hidden = placed.sum() > 0.5 * unlabelled and not (objects.flags == 2).any()
     if hidden:
@@ -96,8 +104,10 @@ def never_labelled(contents: Contents) -> Found | None:
         return None
     names = ", ".join(contents.keypoint_name(int(k)) for k in never[:6])
     more = f" and {len(never) - 6} more" if len(never) > 6 else ""
-    text = f"{len(never)} of {contents.num_keypoints} keypoints are never labelled: {names}{more}."
-    return Found(len(never), text)
+    text = worded(f"# of {contents.num_keypoints} keypoints [is|are] never labelled", len(never))
+    text += f": {names}{more}."
+    # Of a handful of objects it is chance.
+    return Found(len(never), text, severity=None if len(objects) >= 10 else "note")
 
 
 def few_keypoints(contents: Contents) -> Found | None:
@@ -108,7 +118,7 @@ def few_keypoints(contents: Contents) -> Found | None:
     rows = (counts > 0) & (counts < 3) & ~objects.crowd
     return contents.in_objects(
         rows,
-        f"{rows.sum()} objects have fewer than 3 labelled keypoints.",
+        worded("# object[|s] ha[s|ve] fewer than 3 labelled keypoints.", rows.sum()),
         lambda r: f"{counts[r]} of {contents.num_keypoints}",
     )
 
@@ -117,14 +127,15 @@ def unlabelled_objects(contents: Contents) -> Found | None:
     objects = contents.objects
     rows = ~objects.seen.any(axis=1) & ~objects.crowd
     all_of_them = rows.any() and not objects.seen.any()
-    message = f"{rows.sum()} of {len(objects)} objects have no labelled keypoint."
+    message = worded(f"# of {len(objects)} objects ha[s|ve] no labelled keypoint.", rows.sum())
     return contents.in_objects(rows, message, severity="error" if all_of_them else None)
 
 
 def num_keypoints_missing(contents: Contents) -> Found | None:
     entries = contents.annotations
     bad = [i for i in contents.objects.places if entries[i].get("num_keypoints") is None]
-    return contents.in_annotations(bad, f"{len(bad)} annotations have no `num_keypoints`.")
+    message = worded("# annotation[|s] ha[s|ve] no `num_keypoints`.", len(bad))
+    return contents.in_annotations(bad, message)
 
 
 def num_keypoints_wrong(contents: Contents) -> Found | None:
@@ -134,7 +145,9 @@ def num_keypoints_wrong(contents: Contents) -> Found | None:
     rows = np.array([g is not None and g != c for g, c in zip(given, counts, strict=True)], bool)
     return contents.in_objects(
         rows,
-        f"`num_keypoints` of {rows.sum()} annotations is not the count of flags above 0.",
+        worded(
+            "`num_keypoints` of # annotation[|s] is not the count of flags above 0.", rows.sum()
+        ),
         lambda r: f"{given[r]!r}, counted {counts[r]}",
     )
 
@@ -142,7 +155,7 @@ def num_keypoints_wrong(contents: Contents) -> Found | None:
 def boxes_missing(contents: Contents) -> Found | None:
     entries = contents.annotations
     bad = [i for i, entry in enumerate(entries) if not entry.get("bbox") and not _crowd(entry)]
-    message = f"{len(bad)} of {len(entries)} annotations have no `bbox`."
+    message = worded(f"# of {len(entries)} annotations ha[s|ve] no `bbox`.", len(bad))
     all_of_them = len(bad) == len(entries)
     return contents.in_annotations(bad, message, severity="error" if all_of_them else None)
 
@@ -155,32 +168,36 @@ def boxes_no_numbers(contents: Contents) -> Found | None:
             box = numbers(entry["bbox"], 4)
             if box is None or not np.isfinite(box).all():
                 bad.append(place)
-    message = f"{len(bad)} boxes are no four finite numbers."
+    message = worded("# box[ is|es are] no four finite numbers.", len(bad))
     return contents.in_annotations(bad, message, lambda i: f"{entries[i]['bbox']!s:.60}")
 
 
 def boxes_empty(contents: Contents) -> Found | None:
     boxes = contents.objects.boxes
     rows = (boxes[:, 2:] <= 0).any(axis=1)
-    message = f"{rows.sum()} boxes have no positive width and height."
+    message = worded("# box[|es] ha[s|ve] no positive width and height.", rows.sum())
     return contents.in_objects(rows, message, lambda r: _numbers_text(boxes[r]))
 
 
 def boxes_outside(contents: Contents) -> Found | None:
     rows, _ = _overhang(contents)
-    message = f"{rows.sum()} boxes lie wholly outside their image."
+    message = worded("# box[|es] lie[s|] wholly outside [its|their] image.", rows.sum())
     return contents.in_objects(rows, message, lambda r: _box_in_image(contents, r))
 
 
 def boxes_beyond(contents: Contents) -> Found | None:
     _, beyond = _overhang(contents)
     rows = beyond > _SLACK
+    far = rows & (beyond > 0.2 * contents.objects.boxes[:, 2:].max(axis=1))
     return contents.in_objects(
         rows,
-        f"{rows.sum()} boxes reach beyond their image by more than {_SLACK:g} pixels.",
+        worded(
+            f"# box[|es] reach[es|] beyond [its|their] image by more than {_SLACK:g} pixels.",
+            rows.sum(),
+        ),
         lambda r: _box_in_image(contents, r),
         # Boxes of a detector or with a margin are often not clipped, which does no harm.
-        None if (beyond > 0.2 * contents.objects.boxes[:, 2:].max(axis=1)).any() else "note",
+        None if far.sum() > _STRAY_SHARE * len(rows) else "note",
     )
 
 
@@ -196,17 +213,21 @@ def boxes_not_enclosing(contents: Contents) -> Found | None:
     rows = (count > _OUTSIDE_SHARE * seen) & ~objects.crowd
     return contents.in_objects(
         rows,
-        f"{rows.sum()} boxes leave most keypoints of their object outside (by over a tenth of the "
-        "box).",
+        worded(
+            "# box[|es] leave[s|] most keypoints of [its|their] object outside (by over a tenth of "
+            "the box).",
+            rows.sum(),
+        ),
         lambda r: f"{count[r]} of {seen[r]} outside {_numbers_text(boxes[r])}",
         # A stray one among many is the carelessness of one annotator.
-        None if rows.sum() > 0.01 * len(objects) else "note",
+        None if rows.sum() > _STRAY_SHARE * len(objects) else "note",
     )
 
 
 def areas_missing(contents: Contents) -> Found | None:
     bad = [i for i, entry in enumerate(contents.annotations) if entry.get("area") is None]
-    return contents.in_annotations(bad, f"{len(bad)} annotations have no `area`.")
+    message = worded("# annotation[|s] ha[s|ve] no `area`.", len(bad))
+    return contents.in_annotations(bad, message)
 
 
 def areas_wrong(contents: Contents) -> Found | None:
@@ -218,8 +239,11 @@ def areas_wrong(contents: Contents) -> Found | None:
     rows &= ~objects.crowd
     return contents.in_objects(
         rows,
-        f"`area` of {rows.sum()} objects is not positive, larger than their box, or next to "
-        "nothing of it.",
+        worded(
+            "`area` of # object[|s] is not positive, larger than [its|their] box, or next to "
+            "nothing of it.",
+            rows.sum(),
+        ),
         lambda r: f"area {objects.areas[r]:.6g}, box of {box[r]:.6g}",
     )
 
@@ -241,8 +265,11 @@ def objects_twice(contents: Contents) -> Found | None:
     ids = [contents.annotations[place].get("id") for place in objects.places]
     return contents.in_objects(
         np.array(again, int),
-        f"{len(again)} objects are annotated twice: an earlier one of the same image has the same "
-        "keypoints.",
+        worded(
+            "# object[ is|s are] annotated twice: an earlier one of the same image has the same "
+            "keypoints.",
+            len(again),
+        ),
         lambda r: f"as annotation {ids[first[r]]}",
     )
 

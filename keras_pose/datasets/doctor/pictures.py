@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.datasets.doctor.contents import Contents, Found, image_size
+from keras_pose.datasets.doctor.contents import Contents, Found, image_size, worded
 from keras_pose.images import read_image
 
 # Bits by which the hashes of nearly the same picture differ at most, of 64.
@@ -99,13 +99,13 @@ def _turned(path: str, width: int, height: int) -> bool:
 
 def missing(contents: Contents, pictures: list) -> Found | None:
     bad = [i for i, p in enumerate(pictures) if p and p.problem == "missing"]
-    message = f"{len(bad)} of {len(pictures)} image files are missing."
+    message = worded(f"# of {len(pictures)} image files [is|are] missing.", len(bad))
     return contents.in_images(bad, message, lambda i: f"no file {pictures[i].path}")
 
 
 def corrupt(contents: Contents, pictures: list) -> Found | None:
     bad = [i for i, p in enumerate(pictures) if p and p.problem not in (None, "missing")]
-    message = f"{len(bad)} image files cannot be decoded."
+    message = worded("# image file[|s] cannot be decoded.", len(bad))
     return contents.in_images(bad, message, lambda i: pictures[i].problem)
 
 
@@ -114,8 +114,11 @@ def turned(contents: Contents, pictures: list) -> Found | None:
     bad = [i for i in _other_sizes(contents, pictures) if _is_turned(contents, pictures, i)]
     return contents.in_images(
         bad,
-        f"{len(bad)} images are turned by their EXIF data, but annotated as they are stored, lying "
-        "on their side.",
+        worded(
+            "# image[ is|s are] turned by [its|their] EXIF data, but annotated as stored, lying on "
+            "[its|their] side.",
+            len(bad),
+        ),
         lambda i: _size_text(contents, pictures, i),
     )
 
@@ -123,7 +126,7 @@ def turned(contents: Contents, pictures: list) -> Found | None:
 def other_sizes(contents: Contents, pictures: list) -> Found | None:
     bad = [i for i in _other_sizes(contents, pictures) if not _is_turned(contents, pictures, i)]
     exchanged = sum(_named(contents, i) == pictures[i].size[::-1] for i in bad)
-    message = f"{len(bad)} images have another size than the file says"
+    message = worded("# image[|s] ha[s|ve] another size than the file says", len(bad))
     message += f"; in {exchanged} of them width and height are exchanged." if exchanged else "."
     return contents.in_images(bad, message, lambda i: _size_text(contents, pictures, i))
 
@@ -142,7 +145,11 @@ def same_pictures(contents: Contents, pictures: list) -> Found | None:
     }
     return contents.in_images(
         twins,
-        f"{len(twins)} images are the same files as earlier ones under other names.",
+        worded(
+            "# image[ is|s are] the same file[|s] as [an earlier one|earlier ones] under "
+            "[another name|other names].",
+            len(twins),
+        ),
         lambda i: f"the same as {contents.images[twins[i]].get('file_name')}",
     )
 
@@ -152,7 +159,7 @@ def similar_pictures(contents: Contents, pictures: list) -> Found | None:
     near = _near(pictures, pictures, own=True)
     return contents.in_images(
         near,
-        f"{len(near)} of {len(pictures)} images look nearly like another one of the file.",
+        worded(f"# of {len(pictures)} images look[s|] nearly like another one.", len(near)),
         lambda i: f"nearly the same as {contents.images[near[i]].get('file_name')}",
     )
 
@@ -163,7 +170,7 @@ def shared_pictures(contents: Contents, pictures: list, other: str, others: list
     bad = [i for i, p in enumerate(pictures) if p and p.content in known]
     return contents.in_images(
         bad,
-        f"{len(bad)} of {len(pictures)} images are also in {other}.",
+        worded(f"# of {len(pictures)} images [is|are] also in ", len(bad)) + f"{other}.",
         lambda i: f"the same as {Path(known[pictures[i].content]).name}",
     )
 
@@ -172,7 +179,8 @@ def shared_names(contents: Contents, other: str, images: list) -> Found | None:
     """Equal file names in two splits, where there are no files to look at."""
     names = {image.get("file_name") for image in images if isinstance(image.get("file_name"), str)}
     bad = [i for i, image in enumerate(contents.images) if str(image.get("file_name")) in names]
-    message = f"{len(bad)} of {len(contents.images)} images have names that are also in {other}."
+    message = worded(f"# of {len(contents.images)} images ha[s a name|ve names] of ", len(bad))
+    message += f"{other}."
     return contents.in_images(bad, message)
 
 
@@ -182,7 +190,8 @@ def shared_looks(contents: Contents, pictures: list, other: str, others: list) -
     near = _near(rest, others)
     return contents.in_images(
         near,
-        f"{len(near)} of {len(pictures)} images look nearly like one in {other}.",
+        worded(f"# of {len(pictures)} images look[s|] nearly like one in ", len(near))
+        + f"{other}.",
         lambda i: f"nearly the same as {Path(others[near[i]].path).name}",
     )
 

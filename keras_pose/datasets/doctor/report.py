@@ -43,7 +43,15 @@ class Finding:
             lines.append(f"for example {_example(self.example)}")
         lines.append(f"-> {self.remedy}")
         wrapped = [
-            textwrap.fill(line, _WIDTH, initial_indent=" " * 9, subsequent_indent=" " * 9)
+            textwrap.fill(
+                line,
+                _WIDTH,
+                initial_indent=" " * 9,
+                subsequent_indent=" " * 9,
+                # Paths and names stay whole.
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
             for line in lines[1:]
         ]
         return "\n".join([lines[0], *wrapped])
@@ -102,9 +110,10 @@ class Report:
     def __str__(self) -> str:
         facts = self.facts
         parts = [
-            f"{self.name}: {facts['objects']} objects in {facts['images']} images, "
-            f"{facts['keypoints']} labelled keypoints, skeleton {facts['skeleton'] or 'unknown'} "
-            f"of {facts['num_keypoints']}",
+            f"{self.name}: {_counted(facts['objects'], 'object')} in "
+            f"{_counted(facts['images'], 'image')}, "
+            f"{_counted(facts['keypoints'], 'labelled keypoint')}, skeleton "
+            f"{facts['skeleton'] or 'unknown'} of {_counted(facts['num_keypoints'], 'keypoint')}",
             *(str(finding) for finding in self.findings),
         ]
         if "sigmas" in facts:
@@ -122,7 +131,9 @@ def _counted(number: int, word: str) -> str:
 
 def _example(example: dict[str, Any]) -> str:
     words = {"file": "{}", "image_id": "image {}", "annotation_id": "annotation {}"}
-    parts = [text.format(example[key]) for key, text in words.items() if key in example]
+    parts = [
+        text.format(example[key]) for key, text in words.items() if example.get(key) is not None
+    ]
     place = ", ".join(parts)
     detail = example.get("detail")
     return f"{place}: {detail}" if place and detail else place or str(detail)

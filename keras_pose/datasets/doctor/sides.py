@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_pose.datasets.doctor.contents import Contents, Found
+from keras_pose.datasets.doctor.contents import Contents, Found, worded
 from keras_pose.datasets.doctor.pairing import compare_pairings, pairing_text
 from keras_pose.datasets.doctor.shapes import as_complex, enough, shape_distances
 from keras_pose.sides import mirror_names
@@ -10,14 +10,16 @@ from keras_pose.skeleton import Skeleton
 
 # Poses that are compared with every pose; more make the comparison slower, not better.
 _REFERENCES = 1500
-# First all poses are compared with fewer; those that come by this factor nearer with all of them.
-_FEW_REFERENCES, _FIRST_RATIO = 300, 1.2
+# Suggested pairs that a sentence names; the report as JSON holds all.
+_PAIRS_SHOWN = 6
 # How much nearer a pose must come to others once sides are exchanged. Measured on coco_people,
 # lspet_people, dlc_openfield, fly32 and face68: at most 2.4 % of correct objects pass.
 SWAP_RATIO = 1.5
 # Suspicious objects are a note while there are no more than in correct data (and a margin), and
 # none of them is as far off as only wrong labels were (correct ones: at most 2.4).
 _USUAL_SHARE, _USUAL_COUNT, _CERTAIN_RATIO = 0.03, 2, 4.0
+# Among fewer objects than this, farther apart than this, no note is made of suspicious ones.
+_FEWEST_FOR_NOTE, _ALIKE = 20, 0.1
 
 
 def asymmetric_pairs(contents: Contents) -> Found | None:
@@ -26,8 +28,10 @@ def asymmetric_pairs(contents: Contents) -> Found | None:
     name, partner = contents.asymmetric[0]
     return Found(
         len(contents.asymmetric),
-        f"{len(contents.asymmetric)} keypoints of the skeleton swap with one that does not swap "
-        "with them.",
+        worded(
+            "# keypoint[|s] of the skeleton swap[s|] with one that does not swap with [it|them].",
+            len(contents.asymmetric),
+        ),
         {"detail": f"{name} swaps with {partner}, but {partner} not with {name}"},
     )
 
@@ -47,7 +51,10 @@ def pairs_against_names(contents: Contents) -> Found | None:
             bad.append(f"{name} {kept}, not with {guessed[name]}")
     if not bad:
         return None
-    message = f"{len(bad)} keypoints do not swap with the one that their names suggest."
+    message = (
+        "# keypoint[|s] do[es|] not swap with the one that [its name suggests|their names suggest]."
+    )
+    message = worded(message, len(bad))
     return Found(len(bad), message, {"detail": bad[0]})
 
 
@@ -65,7 +72,7 @@ def sides_without_partner(contents: Contents) -> Found | None:
     ]
     if not bad:
         return None
-    message = f"{len(bad)} keypoints name a side, and there is none of the other side."
+    message = worded("# keypoint[|s] name[s|] a side, and the other side has none.", len(bad))
     return Found(len(bad), message, {"detail": bad[0]})
 
 
@@ -79,7 +86,9 @@ def one_sided_links(contents: Contents) -> Found | None:
     if not bad:
         return None
     a, b = (skeleton.keypoints[end] for end in bad[0])
-    message = f"{len(bad)} links of the skeleton have no counterpart on the other side."
+    message = worded(
+        "# link[|s] of the skeleton ha[s|ve] no counterpart on the other side.", len(bad)
+    )
     return Found(len(bad), message, {"detail": f"{a} - {b}"})
 
 
@@ -110,14 +119,21 @@ def pairs_against_data(contents: Contents) -> Found | None:
     names = skeleton.keypoints
     changed = np.flatnonzero(best.flip != declared.flip)
     words = [pairing_text(names, best.flip, k) for k in changed]
-    now = pairing_text(names, declared.flip, changed[0])
+    words = list(dict.fromkeys(words))
+    more = f" and {len(words) - _PAIRS_SHOWN} more" if len(words) > _PAIRS_SHOWN else ""
+    first, partner = names[changed[0]], names[declared.flip[changed[0]]]
+    now = "keeps its place" if first == partner else f"swaps with {partner}"
+    pairs = np.flatnonzero(best.flip > np.arange(len(names)))
     return Found(
         len(changed),
-        f"The poses contradict the swap pairs of {len(changed)} keypoints: mirrored poses come "
-        f"within {best.distance:.3f} of real ones under other pairs, {declared.distance:.3f} under "
-        f"the skeleton's (0 the same shape, 1 nothing in common). The data suggest: "
-        f"{', '.join(dict.fromkeys(words))}.",
-        {"detail": f"now {now}"},
+        worded("The poses contradict the swap pairs of # keypoint[|s]: ", len(changed))
+        + f"mirrored poses come within {best.distance:.3f} of real ones under other pairs, "
+        f"{declared.distance:.3f} under the skeleton's (0 the same shape, 1 nothing in common). "
+        f"The data suggest: {', '.join(words[:_PAIRS_SHOWN])}{more}.",
+        {
+            "detail": f"{first} {now} in the skeleton",
+            "suggested_swaps": [[names[i], names[best.flip[i]]] for i in pairs.tolist()],
+        },
     )
 
 
@@ -151,18 +167,18 @@ def swapped_sides(contents: Contents) -> Found | None:
     pairs = [(i, j) for i, j in enumerate(flip.tolist()) if i < j]
     references = np.random.default_rng(0).permutation(len(rows))[:_REFERENCES]
     everyone = np.arange(len(rows))
-    few = len(rows) > _FEW_REFERENCES
-    first = references[:_FEW_REFERENCES] if few else references
-    ratio, which = _exchange_ratios(poses, seen, pairs, everyone, first)
-    if few:
-        again = np.flatnonzero(ratio > _FIRST_RATIO)
-        ratio[ratio <= _FIRST_RATIO] = 0
-        ratio[again], which[again] = _exchange_ratios(poses, seen, pairs, again, references)
+    poses = poses.astype(np.complex64)
+    ratio, which = _exchange_ratios(poses, seen, pairs, everyone, references)
     suspicious = np.flatnonzero(ratio > SWAP_RATIO)
     suspicious = suspicious[np.argsort(-ratio[suspicious])]
     share = len(suspicious) / len(rows)
     unusual = share > _USUAL_SHARE and len(suspicious) > _USUAL_COUNT
     unusual = unusual or ratio.max(initial=0) > _CERTAIN_RATIO
+    if len(rows) < _FEWEST_FOR_NOTE and not unusual:
+        # Where hardly any pose resembles another, one that is unlike the rest says nothing.
+        apart = _nearest(poses, seen, everyone, poses, seen, references)
+        if np.median(apart) > _ALIKE:
+            return None
 
     def detail(row: int) -> str:
         at = int(np.flatnonzero(rows == row)[0])
@@ -174,8 +190,11 @@ def swapped_sides(contents: Contents) -> Found | None:
 
     return contents.in_objects(
         rows[suspicious],
-        f"{len(suspicious)} of {len(rows)} comparable objects ({share:.1%}) look as if left and "
-        "right were exchanged in them"
+        worded(
+            f"# of {len(rows)} comparable objects ({share:.1%}) look[s|] as if left and right were "
+            "exchanged in [it|them]",
+            len(suspicious),
+        )
         + ("." if unusual else ", no more than unusual poses would account for."),
         detail,
         None if unusual else "note",

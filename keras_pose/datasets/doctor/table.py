@@ -57,6 +57,13 @@ CHECKS = (
         "Set `category_id` to an id of `categories`.",
     ),
     Check(
+        "category-keypoints",
+        E_,
+        entries.different_keypoints,
+        "Take one category at a time (keras-pose import-dataset --category NAME), or give the "
+        "skeleton of all (--skeleton).",
+    ),
+    Check(
         "keypoint-names",
         W,
         entries.no_keypoint_names,
@@ -85,7 +92,8 @@ CHECKS = (
         "keypoint-count",
         E_,
         entries.keypoint_counts,
-        "Write x, y, v for every keypoint of the skeleton, 0, 0, 0 where it is not labelled.",
+        "Write x, y, v for every keypoint of the skeleton (0, 0, 0 where it is not labelled), or "
+        "give the skeleton that they were labelled for (--skeleton).",
     ),
     Check("file-name", E_, entries.no_file_names, "Name the image's file, relative to --images."),
     Check(
@@ -217,7 +225,8 @@ CHECKS = (
         "swap-data",
         W,
         sides.pairs_against_data,
-        "Correct the pairs of the skeleton, or train without mirrored pictures.",
+        "Correct the pairs of the skeleton (--json lists all that the data suggest), or train "
+        "without mirrored pictures.",
     ),
     Check(
         "mirror-unlike",

@@ -324,13 +324,61 @@ def test_a_fault_is_found(sample, name, change):
 
 def test_every_check_has_a_fault():
     names = {row.name for row in (*CHECKS, *PICTURE_CHECKS)}
-    # This one needs a file without any names, see below.
-    assert {name for name, _ in FAULTS} == names - {"keypoint-names"}
+    # These need a file without any names, or no skeleton beside it: see below.
+    assert {name for name, _ in FAULTS} == names - {"keypoint-names", "category-keypoints"}
 
 
 def test_keypoints_without_names(sample):
     del sample.data["categories"][0]["keypoints"]
     assert found(check(sample.data, sample.folder)) == {"keypoint-names"}
+
+
+def test_categories_with_keypoints_of_their_own(sample):
+    ant = {"id": 2, "name": "ant", "keypoints": ["head", "tail"]}
+    sample.data["categories"].append(ant)
+    labels = {"category_id": 2, "num_keypoints": 2, "keypoints": [90.0, 70, 2, 110, 80, 2]}
+    sample.data["annotations"].append({**sample.data["annotations"][0], "id": 99, **labels})
+    (finding,) = [f for f in check(sample.data, sample.folder).findings if f.severity == "error"]
+    assert finding.check == "category-keypoints"
+    assert "'mouse' 6, 'ant' 2" in finding.message
+
+
+def test_boxes_as_corners_are_named_where_some_leave_keypoints_outside(sample):
+    every_box(lambda x, y, w, h: (x, y, x + w, y + h))(sample)
+    for place in (0, 1):
+        x, y, right, bottom = sample.data["annotations"][place]["bbox"]
+        middle = [(x + right) / 2, (y + bottom) / 2]
+        sample.data["annotations"][place]["bbox"] = [x, y, *middle]
+    assert "coordinate-form" in found(run(sample))
+
+
+def test_one_is_not_plural(sample):
+    first("annotations", bbox=[-80, -80, 400, 400], area=80000)(sample)
+    assert "1 box reaches beyond its image" in str(run(sample))
+    first("annotations", bbox=[-9, 9, 0, 9])(sample)
+    report = str(run(sample))
+    assert "1 box has no positive width" in report
+    assert "14 objects in 14 images" in report
+
+
+def test_a_stray_box_beyond_its_image_is_a_note(sample):
+    sample.data["annotations"] *= 10
+    for number, entry in enumerate(sample.data["annotations"], 1):
+        sample.data["annotations"][number - 1] = {**entry, "id": number}
+    sample.data["annotations"][0]["bbox"] = [-80, -80, 400, 400]
+    (finding,) = [f for f in run(sample).findings if f.check == "box-beyond"]
+    assert finding.severity == "note"
+    for entry in sample.data["annotations"][:2]:
+        entry["bbox"] = [-80, -80, 400, 400]
+    (finding,) = [f for f in run(sample).findings if f.check == "box-beyond"]
+    assert finding.severity == "warning"
+
+
+def test_long_lists_of_pairs_are_cut_and_whole_in_json(sample):
+    nameless_sides(sample)
+    (finding,) = [f for f in run(sample).findings if f.check == "swap-data"]
+    assert finding.to_dict()["example"]["suggested_swaps"] == [["b", "c"], ["d", "e"]]
+    assert "swaps with e in the skeleton" in str(finding)
 
 
 def test_the_pairs_that_the_data_suggest_are_named(sample):
