@@ -107,10 +107,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _job(arguments: argparse.Namespace):
-    from keras_pose.training.job import TrainingJob
+    from keras_pose.training.job import TrainingJob, job_settings
     from keras_pose.training.trainer import JOB
 
-    changes = _changes(arguments)
     source = arguments.job or arguments.recipe
     if source is None:
         kept = arguments.out / JOB
@@ -121,11 +120,11 @@ def _job(arguments: argparse.Namespace):
                 else f"--resume: there is no {kept} to go on with"
             )
         source = kept
-    return TrainingJob.load(source, **changes)
+    return TrainingJob.load(source, **_changes(arguments, job_settings(source)))
 
 
-def _changes(arguments) -> dict[str, Any]:
-    """Keys of the job that options set."""
+def _changes(arguments, settings: dict[str, Any]) -> dict[str, Any]:
+    """Keys of the job, whose settings are given, that options set."""
     changes: dict[str, Any] = {}
     for part in ("train", "val"):
         file = getattr(arguments, part)
@@ -133,8 +132,9 @@ def _changes(arguments) -> dict[str, Any]:
             changes[part] = {"shards": file}
         elif file:
             changes[part] = {"annotations": file}
-        if arguments.images and "annotations" in changes.get(part, {}):
-            changes[part]["images"] = arguments.images
+        known = {**(settings.get(part) or {}), **changes.get(part, {})}
+        if arguments.images and "annotations" in known:
+            changes.setdefault(part, {})["images"] = arguments.images
     if arguments.preset:
         changes["model"] = {"preset": arguments.preset, "weights": True}
     if arguments.skeleton:

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_pose.files import replacing
 from keras_pose.paths import PRESETS
-from keras_pose.preset import zoo
+from keras_pose.preset import preset_names, zoo
 from keras_pose.training.recipe import Recipe
 from keras_pose.training.recipe_mmpose import recipe_from_mmpose
 from keras_pose.training.schedule import unknown
@@ -36,7 +36,8 @@ class TrainingJob:
         recipe: dict of `Recipe`'s arguments, or a name that `recipe_names` lists.
         val: dict like `train`, to judge on; it needs `annotations`. None: nothing is judged.
         overrides: {key of the recipe: value}; a dot leads into a dict, "optimizer.learning_rate".
-            `epochs` scales all that is counted in epochs, see `Recipe.with_epochs`.
+            `epochs` scales all that is counted in epochs, see `Recipe.with_epochs`; `batch_size`
+            scales the learning rate of a recipe by name, if that is not given.
         new_keypoints: overrides for where the head starts anew; `overrides` go before them.
         whole_images: bool, for pictures that show one animal each and come without boxes: whole
             images are learnt too, and the judgement gives no boxes.
@@ -106,7 +107,7 @@ class TrainingJob:
                 `recipe_names` lists. Paths in a file are relative to its folder.
             **changes: keys of the job; a dict adds to the one that is there.
         """
-        return cls.from_dict(_merged(job_settings(source) if source else {}, changes))
+        return cls.from_dict(_absolute(_merged(job_settings(source) if source else {}, changes)))
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "TrainingJob":
@@ -139,6 +140,11 @@ class TrainingJob:
         plain = named_recipe(recipe).to_dict() if isinstance(recipe, str) else dict(recipe)
         changes = {**(self.new_keypoints if new_keypoints else {}), **self.overrides}
         epochs = changes.pop("epochs", None)
+        given = {"optimizer.learning_rate", "scale_learning_rate"} & changes.keys()
+        if isinstance(recipe, str) and "batch_size" in changes and not given:
+            # A published rate is meant for the published batch size.
+            plain["base_batch_size"] = plain["base_batch_size"] or plain["batch_size"]
+            plain["scale_learning_rate"] = True
         for key, value in changes.items():
             plain = _with(plain, key.split("."), value)
         made = Recipe.from_dict(plain)
@@ -224,20 +230,28 @@ def _of_file(path: Path) -> dict[str, Any]:
             raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(settings, dict):
         raise ValueError(f"{path} must hold a dict{' named job' * (path.suffix == '.py')}")
-    for part in ("model", "train", "val"):
-        if isinstance(settings.get(part), dict):
-            settings[part] = {
-                key: _beside(path, value) if key in _PATHS else value
-                for key, value in settings[part].items()
-            }
-    return settings
+    return _absolute(settings, path.parent)
 
 
-def _beside(file: Path, value: Any) -> Any:
-    """A path relative to a file's folder; names of presets and URLs stay as they are."""
-    if not isinstance(value, str) or not (file.parent / value).exists():
-        return value
-    return str(file.parent / value)
+def _absolute(settings: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """Paths relative to a folder, or to the present one, as absolute ones.
+
+    Names of presets and skeletons and URLs stay as they are.
+    """
+    folder = Path.cwd() if folder is None else folder.absolute()
+
+    def place(key, value):
+        is_path = key in _PATHS and isinstance(value, str) and (folder / value).exists()
+        if not is_path or (key == "preset" and value in preset_names()):
+            return value
+        return str(folder / value)
+
+    return {
+        part: {key: place(key, value) for key, value in entry.items()}
+        if part in ("model", "train", "val") and isinstance(entry, Mapping)
+        else entry
+        for part, entry in settings.items()
+    }
 
 
 def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -195,10 +195,17 @@ class JudgeEpochs(keras.callbacks.Callback):
         better = self.better(value)
         self._report(f"epoch {epoch + 1}: {result}{' (best)' if better else ''}")
         if better:
-            self.state |= {"best": value, "best_epoch": epoch, "waited": 0}
             facts = {"epoch": epoch + 1, "result": result.to_dict()}
+            try:
+                model.save_to_preset(self._folder, metadata={**self._facts, **facts})
+            except OSError as error:
+                self._report(
+                    f"the best weights could not be written ({error.strerror or error}); those "
+                    "before are kept"
+                )
+                return
+            self.state |= {"best": value, "best_epoch": epoch, "waited": 0}
             self.state["result"] = facts["result"]
-            model.save_to_preset(self._folder, metadata={**self._facts, **facts})
             return
         self.state["waited"] += 1
         if self.patience and self.state["waited"] >= self.patience:

@@ -92,10 +92,12 @@ class EpochLog(keras.callbacks.Callback):
     Args:
         path: of the file.
         epoch: int, epochs that were done before; lines of later ones are removed.
+        report: function that prints a sentence, of a line that cannot be written.
     """
 
-    def __init__(self, path: Path, epoch: int = 0):
+    def __init__(self, path: Path, epoch: int = 0, report: Callable[[str], None] = print):
         super().__init__()
+        self._report = report
         self._path, self._start = Path(path), time.monotonic()
         kept = [row for row in read_log(path) if row["epoch"] <= epoch] if epoch else []
         with replacing(self._path) as partial:
@@ -115,8 +117,11 @@ class EpochLog(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             value = float(value)
             row[name] = value if math.isfinite(value) else None
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            self._report(f"{self._path} lacks epoch {epoch + 1}: {error.strerror or error}")
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

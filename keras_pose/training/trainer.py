@@ -12,17 +12,12 @@ from typing import Any
 
 import keras
 
-from keras_pose.datasets import KeypointDataset, PreparedShards, prepared_dataset, topdown_dataset
-from keras_pose.datasets.batches import count_batches
-from keras_pose.datasets.pipeline import CACHE, IMAGE
 from keras_pose.datasets.readers.categories import check_same_keypoints
-from keras_pose.datasets.topdown_crops import TopdownCrops
-from keras_pose.datasets.transforms import TopdownAugment
 from keras_pose.datasets.whole_images import with_whole_images
 from keras_pose.estimators import TopdownEstimator
 from keras_pose.evaluation import EvaluationResult
 from keras_pose.files import replacing, writable_folder
-from keras_pose.skeleton import Skeleton
+from keras_pose.training.batching import TrainingBatches, read_data
 from keras_pose.training.checkpoint import Checkpoint, read_checkpoint
 from keras_pose.training.guards import StopAtBadLoss, as_training_error
 from keras_pose.training.job import TrainingJob
@@ -127,7 +122,7 @@ class Trainer:
     def _devices(self) -> contextlib.AbstractContextManager:
         """Where a strategy for several devices enters: model, optimizer and `fit` are made in it.
 
-        The batches that `_batches` gives are those of all devices together.
+        The batches of `TrainingBatches` are those of all devices together.
         """
         return contextlib.nullcontext()
 
@@ -161,51 +156,20 @@ class Trainer:
         return start
 
     def _prepare(self) -> None:
-        job = self.job
-        self.data = self._dataset(job.train, job.model.get("skeleton"))
-        self.val = self._dataset(job.val, job.model.get("skeleton")) if job.val else None
+        job, facts = self.job, self.start.facts if self.start else {}
+        skeleton = job.model.get("skeleton")
+        self.data = read_data(job.train, skeleton)
+        self.val = read_data(job.val, skeleton) if job.val else None
         if self.val is not None:
-            check_same_keypoints(
-                self.data.skeleton.keypoints,
-                self.data.name,
-                self.val.skeleton.keypoints,
-                self.val.name,
-            )
+            ours, theirs = self.data.skeleton.keypoints, self.val.skeleton.keypoints
+            check_same_keypoints(ours, self.data.name, theirs, self.val.name)
         self._build()
-        recipe = self.recipe
-        self.learnt = with_whole_images(self.data) if job.whole_images else self.data
-        if recipe.batch_size % recipe.accumulate:
-            raise ValueError(
-                f"batch_size {recipe.batch_size}, the samples of a step, must be a multiple of "
-                f"accumulate {recipe.accumulate}"
-            )
-        size = recipe.batch_size // recipe.accumulate
-        self.batch_size = min(size, len(self.learnt))
-        self.whole = len(self.learnt) >= size
-        batches = count_batches(len(self.learnt), self.batch_size, self.whole)
-        self.steps = batches // recipe.accumulate * recipe.accumulate
-        if not self.steps:
-            raise ValueError(
-                f"{self.data.name} has {batches} batches of {self.batch_size}, fewer than "
-                f"accumulate {recipe.accumulate}: lower batch_size or accumulate"
-            )
-        facts = self.start.facts if self.start else {}
-        # It decides on the order where images do not fit, so a resumed training keeps it.
-        self.cache_bytes = facts.get("cache_bytes") or max(CACHE, 8 * self.batch_size * IMAGE)
+        learnt = with_whole_images(self.data) if job.whole_images else self.data
+        self.batches = TrainingBatches(
+            learnt, self.recipe, self.estimator, facts.get("cache_bytes")
+        )
         self.judges = self._judges()
         self._compile()
-
-    def _dataset(self, settings, skeleton):
-        if "shards" in settings:
-            shards = PreparedShards(settings["shards"])
-            if skeleton is not None:
-                wanted = Skeleton.resolve(skeleton)
-                check_same_keypoints(
-                    wanted.keypoints, wanted.name, shards.skeleton.keypoints, shards.name
-                )
-            return shards
-        file = Path(settings["annotations"])
-        return KeypointDataset.from_coco(file, settings.get("images") or file.parent, skeleton)
 
     def _build(self) -> None:
         """Makes the estimator; everything that is random in it follows from the seed."""
@@ -238,36 +202,43 @@ class Trainer:
             return {}
         job, recipe = self.job, self.recipe
         alone = self.data if job.whole_images else None
+        # What a recipe of another data set watched may not be measurable here.
         published = isinstance(job.recipe, str) and "monitor" not in job.overrides
+        plain = replace(recipe, monitor=None, monitor_mode=None)
+        size = self.batches.batch_size
         try:
-            judge = judge_of(recipe, self.val, alone, job.metrics, self.batch_size)
-            self.monitor = monitored(recipe, judge.names)
+            judge = judge_of(recipe, self.val, alone, job.metrics, size)
         except ValueError as error:
             if not published or job.metrics is not None:
                 raise
-            # What a recipe of another data set watched may not be measurable here.
-            recipe = replace(recipe, monitor=None, monitor_mode=None)
-            judge = judge_of(recipe, self.val, alone, None, self.batch_size)
+            judge, recipe = judge_of(plain, self.val, alone, None, size), plain
+            self._say(f"{error}: what {job.recipe} was judged by is not measured")
+        try:
             self.monitor = monitored(recipe, judge.names)
-            self._say(f"{error}; the best weights are chosen by {self.monitor[0]} instead")
+        except ValueError:
+            if not published:
+                raise
+            self.monitor = monitored(plain, judge.names)
         if not job.whole_images:
             return {"": judge}
-        return {"": judge, ", boxes given": BoxJudge(self.val, batch_size=self.batch_size)}
+        return {"": judge, ", boxes given": BoxJudge(self.val, batch_size=size)}
 
     def _compile(self) -> None:
         recipe, estimator = self.recipe, self.estimator
-        self.plan = recipe.compile(estimator, self.steps, self.batch_size, verbose=0)
+        batches = self.batches
+        self.plan = recipe.compile(estimator, batches.steps, batches.batch_size, verbose=0)
         estimator.optimizer.build(estimator.trainable_variables)
         for sentence in self.plan.log:
             self._say(sentence)
         count = sum(math.prod(v.shape) for v in estimator.trainable_variables)
-        objects = f"{len(self.learnt)} objects" + " (boxes and whole images)" * (
-            self.learnt is not self.data
+        objects = f"{len(batches.data)} objects" + " (boxes and whole images)" * (
+            batches.data is not self.data
         )
-        accumulated = f" ({recipe.accumulate} batches of {self.batch_size})"
+        accumulated = f" ({recipe.accumulate} batches of {batches.batch_size})"
         self._say(
             f"learns {count} parameters from {objects} of {self.data.name}: {recipe.epochs} epochs "
-            f"of {self.steps // recipe.accumulate} steps of {self.batch_size * recipe.accumulate}"
+            f"of {batches.steps // recipe.accumulate} steps of "
+            f"{batches.batch_size * recipe.accumulate}"
             f"{accumulated if recipe.accumulate > 1 else ''}, {recipe.optimizer['type']}, "
             f"{recipe.precision}, seed {recipe.seed or 0}"
         )
@@ -276,37 +247,6 @@ class Trainer:
                 f"the best weights are those of the {self.monitor[1]}imum of {self.monitor[0]} on "
                 f"{self.val.name}"
             )
-
-    def _batches(self, epoch: int, skip: int = 0):
-        """Batches of epochs from the given one on; `skip` of them are left out of each."""
-        recipe = self.recipe
-        augment = TopdownAugment() if recipe.augmentation is None else recipe.augment()
-        options = {
-            "augment": augment,
-            "shuffle": recipe.shuffle,
-            "seed": recipe.seed or 0,
-            "first_epoch": epoch,
-            "drop_remainder": self.whole,
-        }
-        if isinstance(self.learnt, PreparedShards):
-            batches = prepared_dataset(
-                self.learnt, self.estimator, self.batch_size, True, **options
-            ).skip(skip)
-        else:
-            options |= {"cache_bytes": self.cache_bytes, "skip_batches": skip}
-            batches = topdown_dataset(self.learnt, self.estimator, self.batch_size, True, **options)
-        return batches.take(self.steps - skip)
-
-    def _images(self, epoch: int, batch: int) -> list[str]:
-        """The image files of a batch, where they are at hand."""
-        if isinstance(self.learnt, PreparedShards):
-            return []
-        crops = TopdownCrops(
-            self.learnt, (1, 1), seed=self.recipe.seed or 0, cache_bytes=self.cache_bytes
-        )
-        rows = crops.rows(epoch, self.recipe.shuffle, self.batch_size)
-        rows = rows[batch * self.batch_size :][: self.batch_size] % len(self.learnt)
-        return [str(path) for path in self.learnt.image_paths[rows]]
 
     def _before(self) -> dict[str, EvaluationResult]:
         """The judgement of the weights that the training starts with."""
@@ -326,7 +266,7 @@ class Trainer:
     def _fit(self, before: dict[str, EvaluationResult]) -> None:
         estimator, recipe, start = self.estimator, self.recipe, self.start
         epoch, step = (start.facts["epoch"], start.facts["step"]) if start else (0, 0)
-        guard = StopAtBadLoss(self._images, step)
+        guard = StopAtBadLoss(self.batches.images, step)
         callbacks = [*self.plan.callbacks, guard]
         self.judging = None
         if self.judges:
@@ -342,7 +282,7 @@ class Trainer:
             callbacks.append(self.judging)
         facts = {
             "job": self.job.to_dict(),
-            "cache_bytes": self.cache_bytes,
+            "cache_bytes": self.batches.cache_bytes,
             "before": {name: result.to_dict() for name, result in before.items()},
         }
 
@@ -354,8 +294,10 @@ class Trainer:
             if self.judging:
                 self.judging.state |= start.facts["judging"]
         path, every = self.out / CHECKPOINT, self.job.save_every
-        writer = CheckpointWriter(path, self.steps, every, start, guard, state, self._report)
-        callbacks += [EpochLog(self.out / LOG, epoch), writer, *self.callbacks]
+        writer = CheckpointWriter(
+            path, self.batches.steps, every, start, guard, state, self._report
+        )
+        callbacks += [EpochLog(self.out / LOG, epoch, self._report), writer, *self.callbacks]
         done = bool(self.judging and self.judging.state["stopped"])
         # The rest of an epoch that was interrupted, then the others.
         parts = [(epoch, step, epoch + 1), (epoch + 1, 0, recipe.epochs)] if step else []
@@ -364,7 +306,7 @@ class Trainer:
                 continue
             try:
                 estimator.fit(
-                    self._batches(first, skip),
+                    self.batches.stream(first, skip),
                     initial_epoch=first,
                     epochs=end,
                     callbacks=callbacks,
@@ -372,7 +314,7 @@ class Trainer:
                     verbose=self.verbose,
                 )
             except Exception as error:
-                better = as_training_error(error, recipe, self.batch_size)
+                better = as_training_error(error, recipe, self.batches.batch_size)
                 if better is error:
                     raise
                 raise better from None

@@ -1,0 +1,104 @@
+"""`keras-pose train` with a tiny model."""
+
+import json
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from keras_pose import Skeleton, TopdownEstimator
+from keras_pose.cli import main
+from keras_pose.codecs import MSRAHeatmap
+from keras_pose.heads import HeatmapHead
+
+pytest.importorskip("tensorflow", reason="the batches are a tf.data pipeline")
+NAMES = ["left_dot", "right_dot"]
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    """The words of a command that trains a tiny preset on four pictures."""
+    monkeypatch.chdir(tmp_path)
+    inputs = keras.Input((32, 32, 3))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(4, 4, strides=4)(inputs))
+    head = HeatmapHead(2, MSRAHeatmap((32, 32), (8, 8)), deconv_filters=(), deconv_kernels=())
+    pair = Skeleton("pair", NAMES)
+    TopdownEstimator(backbone, head, skeleton=pair, input_size=(32, 32)).save_to_preset("tiny")
+    images, annotations = [], []
+    for number in range(1, 5):
+        cv2.imwrite(f"{number}.png", np.full((40, 40, 3), 20 * number, np.uint8))
+        images.append({"id": number, "file_name": f"{number}.png", "width": 40, "height": 40})
+        points = [10, 10, 2, 30, 30, 2]
+        ids = {"id": number, "image_id": number, "category_id": 1}
+        annotations.append({**ids, "bbox": [4, 4, 32, 32], "keypoints": points})
+    categories = [{"id": 1, "name": "pair", "keypoints": NAMES}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "dots.json").write_text(json.dumps(content))
+    return ["--train", "dots.json", "--preset", "tiny", "--out", "out", "--quiet"]
+
+
+def test_a_name_with_options_trains_and_resumes(words, tmp_path, capsys):
+    options = ["--val", "dots.json", "--epochs", "2", "--batch-size", "2", "--patience", "9"]
+    options += ["--set", "optimizer.learning_rate=0.01", "--set", "average=null"]
+    assert main(["train", "movenet_finetune", *words, *options]) == 0
+    said = capsys.readouterr()
+    assert "last: " in said.out
+    assert "Epoch" not in said.out
+    assert "learns " in said.err
+    job = json.loads((tmp_path / "out/job.json").read_text())
+    assert job["overrides"] == {
+        "epochs": 2,
+        "batch_size": 2,
+        "optimizer.learning_rate": 0.01,
+        "average": None,
+    }
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert results["recipe"]["optimizer"]["learning_rate"] == 0.01
+    assert main(["train", "--resume", "--out", "out", "--quiet"]) == 0
+    assert "goes on from out/checkpoint.npz (epoch 2, step 0)" in capsys.readouterr().err
+    assert main(["train", "movenet_finetune", *words, "--resume"]) == 2
+    assert "is of another job" in capsys.readouterr().err
+
+
+def test_a_published_recipe_by_name_says_what_it_would_do(words, tmp_path, capsys):
+    name = "td-hm_res50_8xb64-210e_coco-256x192"
+    options = ["--val", "dots.json", "--dry-run", "--batch-size", "2"]
+    assert main(["train", "--recipe", name, *words, *options]) == 0
+    said = capsys.readouterr().err
+    assert "learning rate 0.0005 of batch size 512 scaled to 1.953" in said
+    assert "was judged by is not measured" in said
+    assert '"milestones"' in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_that_is_no_number_ends_with_code_1(words, capsys):
+    options = ["--batch-size", "2", "--set", "optimizer.learning_rate=1e38", "--epochs", "9"]
+    options += ["--set", "schedule=[]", "--set", "optimizer.type=SGD"]
+    assert main(["train", "movenet_finetune", *words, *options]) == 1
+    assert "of the loss is " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "optimizer.learning_rat=1"], "unknown argument 'learning_rat'; did you mean"),
+        (["--set", "epochs"], "--set needs KEY=VALUE, got 'epochs'"),
+        (["--set", "model.prset=x"], "unknown key 'prset'; did you mean preset"),
+        (["--recipe", "movenet_finetun"], "unknown recipe 'movenet_finetun'; did you mean"),
+        (["--skeleton", "coco"], "17"),
+        (["--val", "none.json"], "none.json"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(words, more, message, capsys):
+    assert main(["train", "movenet_finetune", *words, *more]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_nothing_to_train_is_said(capsys, tmp_path):
+    assert main(["train", "--out", str(tmp_path / "out")]) == 2
+    assert "say what to train" in capsys.readouterr().err
+    assert main(["train", "--resume", "--out", str(tmp_path / "out")]) == 2
+    assert "there is no" in capsys.readouterr().err
