@@ -75,14 +75,14 @@ class PosePredictions:
             A dict a pose; `annotation_id` is the object that it is of, where that is known.
         """
         rows, ranks = self.selected(selection, sigmas)
-        flat = np.concatenate([self.keypoints, self.scores[:, :, None]], axis=-1)
-        flat = flat.reshape(len(flat), -1).astype(np.float64)
+        points = np.concatenate([self.keypoints, self.scores[:, :, None]], axis=-1)
+        points = points.astype(np.float64)
         results = []
         for row in rows.tolist():
             result = {
                 "image_id": int(self.image_ids[row]),
                 "category_id": category,
-                "keypoints": flat[row].tolist(),
+                "keypoints": points[row].ravel().tolist(),
                 "score": float(ranks[row]),
             }
             if self.ids is not None:

@@ -75,25 +75,28 @@ def worst_page(
         count: images at most.
 
     Returns:
-        uint8 RGB array; titles say the object's id and its OKS.
+        uint8 RGB array; the worst object of an image has a red frame, titles say its id and OKS.
     """
-    paths, titles = {}, {}
+    worst = {}
     for row in np.argsort(similarities, kind="stable").tolist():  # NaN last
         image = int(dataset.image_ids[row])
-        if np.isfinite(similarities[row]) and image not in paths and len(paths) < count:
-            paths[image] = dataset.image_paths[row]
-            titles[image] = f"object {dataset.ids[row]}: OKS {similarities[row]:.2f}"
-    if not paths:
+        if np.isfinite(similarities[row]) and image not in worst and len(worst) < count:
+            worst[image] = row
+    if not worst:
         raise ValueError(f"{dataset.name} has no labelled object to draw")
     pictures = []
-    for image, path in paths.items():
+    for image, row in worst.items():
         rows = (predictions.image_ids == image) & predictions.finite
-        pictures.append(
-            draw_poses(
-                read_image(path),
-                predictions.keypoints[rows],
-                None,
-                dataset.skeleton,
-            )
-        )
-    return contact_sheet(pictures, titles=list(titles.values()))
+        picture = read_image(dataset.image_paths[row])
+        picture = draw_poses(picture, predictions.keypoints[rows], None, dataset.skeleton)
+        pictures.append(_framed(picture, dataset.boxes[row]))
+    titles = [f"object {dataset.ids[row]}: OKS {similarities[row]:.2f}" for row in worst.values()]
+    return contact_sheet(pictures, titles=titles)
+
+
+def _framed(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    import cv2
+
+    corners = np.round(box).astype(int).tolist()
+    width = max(1, round(max(picture.shape) / 200))
+    return cv2.rectangle(picture, corners[:2], corners[2:], (230, 30, 30), width)

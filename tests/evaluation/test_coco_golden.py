@@ -11,7 +11,9 @@ import json
 import numpy as np
 import pytest
 
-from keras_pose.evaluation.coco import METRICS, coco_keypoint_ap
+from keras_pose.evaluation.coco import AREA_RANGES, COCO_SIGMAS, METRICS, coco_keypoint_ap
+from keras_pose.evaluation.coco_matching import OKS_THRESHOLDS, curves, match, size_groups
+from keras_pose.evaluation.coco_records import GroundTruthTable, ResultTable, read_records
 
 SLOW = ("faster-coco-eval", "pycocotools")
 
@@ -24,6 +26,47 @@ def test_val2017_size(engine, golden, reference_names, backend):
     expected = json.loads((folder / "expected.json").read_text())["stats"]
     for name, reference in zip(METRICS, reference_names, strict=True):
         assert actual[name] == pytest.approx(expected[reference], abs=1e-9), name
+
+
+def test_curves_of_val2017_size(golden):
+    folder = golden / "metrics" / "coco_eval"
+    truth = GroundTruthTable.from_coco(read_records(folder / "gt.json.gz", "truth"))
+    found = ResultTable.from_coco(read_records(folder / "results.json.gz", "results"), truth)
+    ranges = np.array(list(AREA_RANGES.values()), np.float64)
+    ignored = truth.ignored | ~size_groups(truth.areas, ranges)
+    matches = match(truth, found, np.array(COCO_SIGMAS), 20, ignored, ranges)
+    values = curves(truth, found, matches, ignored)
+    arrays = np.load(folder / "arrays.npz")
+    expected = json.loads((folder / "expected.json").read_text())
+    precision, recall = values["precision"][:, :, 0], values["recall"][:, 0]
+    np.testing.assert_allclose(precision, arrays["precision"], atol=1e-9)
+    np.testing.assert_allclose(recall, arrays["recall"], atol=1e-9)
+    counts = {
+        "images": len(truth.image_ids),
+        "annotations": len(truth.areas),
+        "annotations_with_keypoints": int((truth.labelled > 0).sum()),
+        "crowd": int(truth.crowd.sum()),
+        "labelled_keypoints": int(truth.labelled.sum()),
+        "detections": len(found.scores),
+        "distinct_scores": len(np.unique(found.scores)),
+        "images_with_detections": len(np.unique(found.images)),
+    }
+    assert counts.items() <= expected["counts"].items()
+    assert expected["stats_xtcocotools"] == pytest.approx(expected["stats"], abs=1e-12)
+    np.testing.assert_allclose(OKS_THRESHOLDS, expected["oks_thresholds"], atol=1e-12)
+    for size, end in enumerate(("", "_medium", "_large")):
+        by_threshold = precision[:, :, size].mean(1)
+        np.testing.assert_allclose(by_threshold, expected[f"ap_per_threshold{end}"], atol=1e-9)
+    np.testing.assert_allclose(recall[:, 0], expected["ar_per_threshold"], atol=1e-9)
+    # The best annotation of a detection, in images whose similarities are stored.
+    nearest = dict(zip(matches.rows.tolist(), matches.similarity.tolist(), strict=True))
+    for name in (name for name in arrays.files if name.startswith("oks/")):
+        image = name.partition("/")[2]
+        stored = arrays[name]
+        if stored.size:
+            rows = [int(position) - 1 for position in arrays[f"dt_ids/{image}"]]
+            ours = [nearest[row] for row in rows]
+            np.testing.assert_allclose(ours, stored.max(1), rtol=1e-9, atol=1e-12)
 
 
 def test_coco_metric_cases(engine, golden, reference_names):

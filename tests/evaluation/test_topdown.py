@@ -472,9 +472,14 @@ def test_the_callback_reports_chosen_metrics(squares):
     assert callback.direction("val/NME") == "min" and callback.direction("val/PCK@0.1") == "max"
 
 
-def test_the_guide_runs(people, capsys):
+def test_the_guide_runs(people, capsys, tmp_path, monkeypatch):
     guide = Path(__file__).resolve().parents[2] / "docs/evaluation.md"
-    code = re.search(r"```python\n(.*?)```", guide.read_text("utf-8"), flags=re.DOTALL).group(1)
-    exec(code, {"estimator": Oracle(people), "people": people})
+    blocks = re.findall(r"```python\n(.*?)```", guide.read_text("utf-8"), flags=re.DOTALL)
+    (tmp_path / "results.json").write_text(json.dumps(results_of(people, range(5))))
+    monkeypatch.chdir(tmp_path)
+    names = {"estimator": Oracle(people), "multipose": WholeImages(people), "people": people}
+    for block in blocks:
+        exec(block, names)
     printed = capsys.readouterr().out
     assert "AP 1.0000, PCK@0.05 1.0000" in printed and "\nnose" in printed
+    assert "boxes: those of results.json" in printed and "boxes: none, whole images" in printed
