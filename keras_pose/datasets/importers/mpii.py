@@ -1,5 +1,9 @@
 """The MATLAB file of the MPII Human Pose data set."""
 
+import importlib.util
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,13 @@ from keras_pose.datasets.importers.labels import (
     Labels,
 )
 from keras_pose.skeleton import Skeleton
+
+_READER = """\
+import pickle, sys
+from scipy.io import loadmat
+data = loadmat(sys.argv[1], struct_as_record=False, squeeze_me=True, variable_names=["RELEASE"])
+pickle.dump(data, sys.stdout.buffer)
+"""
 
 # A person's `scale` is its height in units of 200 pixels (the data set's README).
 _UNIT = 200
@@ -33,14 +44,12 @@ def read(path: Path) -> Labels:
     Raises:
         ImportError: SciPy is missing.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise ImportError("reading .mat needs SciPy: pip install 'keras-pose[import]'") from None
+    if importlib.util.find_spec("scipy") is None:
+        raise ImportError("reading .mat needs SciPy: pip install 'keras-pose[import]'")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        release = loadmat(path, struct_as_record=False, squeeze_me=True)["RELEASE"]
+        release = _content(path)["RELEASE"]
         entries = _all(release.annolist)
     except Exception as error:  # SciPy does not say which errors damaged files raise
         reason = " ".join(str(error).split())
@@ -88,6 +97,20 @@ def _add(image: LabelledImage, person, what: str, labels: Labels) -> None:
     if None not in head:
         fields["head_box"] = [number(value, f"{what}: box of the head") - 1 for value in head]
     image.objects.append(LabelledObject(0, keypoints, box, fields))
+
+
+def _content(path: Path) -> dict:
+    """Variables of a MATLAB file.
+
+    Wrong bytes can end the process that reads them (SciPy 1.17), so another one does.
+    """
+    reader = [sys.executable, "-c", _READER, str(path)]
+    done = subprocess.run(reader, capture_output=True, check=False)
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        crashed = done.returncode < 0 or not lines
+        raise ValueError("SciPy breaks down on its bytes" if crashed else lines[-1])
+    return pickle.loads(done.stdout)
 
 
 def _all(value) -> list:

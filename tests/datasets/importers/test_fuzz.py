@@ -99,13 +99,13 @@ def test_binaries(sources, tmp_path, name):
     make = sources.SOURCES[name][0] if name in sources.SOURCES else sources.mpii
     path = make(tmp_path)
     original = path.read_bytes()
-    for seed in range(COUNT):
+    # A .mat file is read by a process of its own, as wrong bytes can crash SciPy.
+    for seed in range(12 if name == "mpii" else COUNT):
         draw = random.Random(f"{name} {seed}")
         data = bytearray(original)
-        if seed % 3 == 0 or name == "mpii":
+        if seed % 3 == 0:
             data = data[: draw.randrange(len(data))]
-        # SciPy 1.17 can crash the process on wrong bytes: of .mat files only ends are missing
-        for _ in range(0 if name == "mpii" else draw.choice((1, 4, 30))):
+        for _ in range(draw.choice((1, 4, 30))):
             if data:
                 data[draw.randrange(len(data))] = draw.randrange(256)
         path.write_bytes(bytes(data))
