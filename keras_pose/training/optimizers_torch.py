@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
+from keras.ops import convert_to_tensor
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
@@ -25,7 +26,9 @@ def adam_step(optimizer, gradients: Sequence, variables: Sequence, learning_rate
         indices = [optimizer._get_variable_index(variable) for _, variable in members]
         values = [variable.value for _, variable in members]
         # Every variable counts its steps in a number of its own, which is raised first.
-        steps = optimizer.iterations.value.to(torch.float32).repeat(len(values)).unbind()
+        # With gathered gradients the iterations are a quotient and no variable.
+        done = convert_to_tensor(optimizer.iterations)
+        steps = done.to(torch.float32).repeat(len(values)).unbind()
         update = adamw if optimizer.decoupled else adam
         update(
             values,

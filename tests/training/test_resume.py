@@ -125,3 +125,32 @@ def test_jobs_keep_their_form_in_a_file(tiny_job, tmp_path):
     assert TrainingJob.load(tmp_path / "job.json").to_dict() == json.loads(
         json.dumps(job.to_dict())
     )
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Stops the process after the third batch of the second epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == 1 and batch == 2:
+            raise KeyboardInterrupt
+
+
+def test_loss_scales_and_gathered_gradients_go_on_too(tiny_job, tmp_path):
+    """A checkpoint after batch 3 of 4, where a step takes 2."""
+    recipe = {"precision": "mixed_float16", "accumulate": 2, "batch_size": 8, "epochs": 2}
+    job = tiny_job(recipe, save_every=1)
+    whole = Trainer(job, tmp_path / "whole", verbose=0).run()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(job, tmp_path / "out", callbacks=[Interrupt()], verbose=0).run()
+    resumed = Trainer(job, tmp_path / "out", resume=True, verbose=0)
+    assert resumed.start.facts["step"] == 3
+    resumed = resumed.run()
+    optimizers = [run.estimator.optimizer for run in (whole, resumed)]
+    assert "LossScale" in type(optimizers[0]).__name__
+    for one, two in zip(*(optimizer.variables for optimizer in optimizers), strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(two))
+    for one, two in zip(_weights(whole.estimator), _weights(resumed.estimator), strict=True):
+        np.testing.assert_array_equal(one, two)
