@@ -64,3 +64,14 @@ def test_the_page_names_what_is_missing(tool):
     assert "| transforms/flip | 2 |  | 1 |  | 1 |" in page
     assert "| a bug | transforms/flip/flip0 |" in page
     assert "4 cases: 0 compared, 1 left out, 0 failed, 3 looked at by no test." in page
+
+
+def test_tests_may_be_named_for_cases(tool):
+    page = tool.Page(
+        "t", "t", (), (), {}, {"a.py::test_b": ("m/f:x",), "a.py::test_c[*]": ("m/g",)}
+    )
+    collector = tool.Collector(page, {"m/f": ["x0", "x1", "y"], "m/g": ["one"]})
+    assert collector.cases_of("tests/a.py::test_b") == ["m/f/x0", "m/f/x1"]
+    assert collector.cases_of("tests/a.py::test_b[torch]") == ["m/f/x0", "m/f/x1"]
+    assert collector.cases_of("tests/a.py::test_c[one]") == ["m/g/one"]
+    assert collector.cases_of("tests/a.py::test_d") == []

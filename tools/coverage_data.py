@@ -77,6 +77,9 @@ PAGES = {
             },
         },
         {
+            "test_coco.py::test_where_evaluators_differ_the_right_one_is_followed": (
+                "metrics/evaluator_differences",
+            ),
             "test_coco_golden.py::test_val2017_size[keras-pose]": (
                 "metrics/coco_eval/expected:stats",
             ),
@@ -87,7 +90,7 @@ PAGES = {
                 "metrics/coco_eval/expected:counts",
                 "metrics/coco_eval/expected:arrays",
             ),
-            "test_oks.py::test_oks_equals_coco_evaluator": ("metrics/oks:coco_oks",),
+            "test_oks.py::test_oks_equals_coco_evaluator": ("metrics/oks:oks_",),
             "test_oks.py::test_mean_similarity_equals_oks_of_nms": ("metrics/oks:oks_iou",),
             "test_averaging.py::test_momentum_curve": ("training/ema:momentum_curve",),
             "test_recipe.py::test_scaling_is_the_reference_s": ("training/facts:auto_scale_lr",),
@@ -202,9 +205,10 @@ class Collector:
         own = self.case_of(nodeid)
         if own:
             return [own]
-        test, _, named = nodeid.rpartition("/")[2].partition("[")
+        whole = nodeid.rpartition("/")[2]
+        test, _, named = whole.partition("[")
         found = []
-        for key in (nodeid.rpartition("/")[2], test):
+        for key in {whole, test}:
             for target in self.page.by_test.get(key, ()):
                 file, _, prefix = target.partition(":")
                 names = [name for name in self.cases.get(file, ()) if name.startswith(prefix)]

@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     similarities = worst.object_similarities(dataset, predictions)
     sizes = worst.by_size(dataset, similarities)
     print(result)
-    print(f"\n{_size_table(sizes)}")
+    print(f"\n{_size_table(sizes, dataset.skeleton.sigmas is not None)}")
     if result.per_keypoint:
         print(f"\n{result.keypoint_table()}")
     if arguments.out:
@@ -166,8 +166,9 @@ def _default_metrics(dataset, detected: bool) -> list[str]:
     return precision if detected and precision else [*precision, "pck", "epe"]
 
 
-def _size_table(sizes) -> str:
-    rows = [f"{'size':<8}{'objects':>8}{'mean OKS':>10}"]
+def _size_table(sizes, with_sigmas: bool) -> str:
+    title = "mean OKS" if with_sigmas else "mean OKS (as if all sigmas were 0.1)"
+    rows = [f"{'size':<8}{'objects':>8}  {title}"]
     for name, (count, mean) in sizes.items():
         value = "n/a" if math.isnan(mean) else f"{mean:.4f}"
         rows.append(f"{name:<8}{count:>8}{value:>10}")

@@ -135,9 +135,7 @@ def test_what_both_evaluators_refuse_is_named(case, golden):
         coco_keypoint_ap(truth, results)
 
 
-@pytest.mark.parametrize(
-    "case", DIFFERENCES, ids=lambda case: f"metrics/evaluator_differences/{case}"
-)
+@pytest.mark.parametrize("case", DIFFERENCES)
 def test_where_evaluators_differ_the_right_one_is_followed(case, engine, golden, reference_names):
     folder = golden / "metrics"
     index = json.loads((folder / "evaluator_differences.json").read_text())
