@@ -63,8 +63,12 @@ def add_parser(commands) -> None:
         help="train this preset on 8 samples and say whether labels, crops, swap pairs and loss "
         "fit together",
     )
+    training.add_argument("--steps", type=int, default=300, help="of the training; default 300")
     training.add_argument(
-        "--seconds", type=float, default=60.0, help="how long to train; default 60"
+        "--seconds",
+        type=float,
+        default=120.0,
+        help="when training stops before its last step; default 120",
     )
     runtime.add_options(parser)
     parser.set_defaults(run=run)
@@ -105,8 +109,14 @@ def _overfit(arguments: argparse.Namespace, report):
 
     runtime.prepare(arguments)
     dataset = KeypointDataset.from_coco(arguments.dataset, arguments.images, arguments.skeleton)
-    known = [finding.message for finding in report.findings if finding.check in CAUSES]
-    return overfit(dataset, arguments.overfit, seconds=arguments.seconds, known=known)
+    known = {found.check: found.message for found in report.findings if found.check in CAUSES}
+    return overfit(
+        dataset,
+        arguments.overfit,
+        steps=arguments.steps,
+        seconds=arguments.seconds,
+        known=known,
+    )
 
 
 def _show_progress(count: int) -> None:

@@ -1,8 +1,8 @@
 """Does a network learn a handful of samples? If not, labels, crops, pairs or loss do not fit."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -15,17 +15,30 @@ from keras_pose.datasets import (
     TopdownCrops,
     topdown_dataset,
 )
-from keras_pose.datasets.doctor.pairing import paired
 from keras_pose.estimators import TopdownEstimator
 from keras_pose.skeleton import Skeleton
+from keras_pose.training.swap_pairs import (
+    better_by_poses,
+    better_by_predictions,
+    changed_pairs,
+    has_pairs,
+    pose_fits,
+)
 
 # A keypoint counts as found within this fraction of the input's longer side.
 _PCK = 0.05
-# Time is looked at after so many steps.
-_STEPS_PER_EPOCH = 5
+# Time is looked at after so many steps, and whether training can stop after so many.
+_STEPS_PER_EPOCH, _STEPS_PER_LOOK = 5, 25
+# Share of the keypoints found at which training stops, and below which it has failed at its end.
+_ENOUGH, _LEARNT = 0.95, 0.7
+_SIDES_UNKNOWN = (
+    "whether left and right are exchanged in all labels, because the preset knows fewer than 4 of "
+    "these keypoints by name",
+)
 
 # Findings of the doctor that explain a failure of the training by themselves.
-CAUSES = ("coordinate-form", "swap-data", "swap-names")
+FORM = "coordinate-form"
+CAUSES = (FORM, "swap-names")
 
 
 @dataclass(frozen=True)
@@ -33,36 +46,45 @@ class OverfitReport:
     """What a short training on few samples showed. Shares of keypoints found (PCK) are 0..1.
 
     Attributes:
-        samples, steps: how many; seconds: the training took.
+        samples, steps: how many; seconds: the training took. No step is made where the labels must
+            be corrected first; what training tells is None then.
         loss_first, loss_last: means over the first and the last tenth of the steps.
         in_crop: share of the labelled keypoints that lie in their crops.
-        extent: median of the keypoints' extent over the crop's longer side.
+        extent: median over the objects with 3 or more labelled keypoints of these keypoints' extent
+            over the crop's longer side, None without such objects.
         preset_pck: found by the preset before training, of the keypoints that it knows by name;
             preset_pck_swapped: the same with left and right exchanged. None if it knows none.
         pck_before, pck_after: found before and after training.
         pck_flip_test: after, averaged with the mirrored crops.
-        pck_mirrored: after, on the mirrored crops alone, under the skeleton's swap pairs;
-            pck_mirrored_suggested: under the pairs that fit these predictions best.
-        suggested: those pairs, where they differ, as texts.
+        pck_mirrored: after, on the mirrored crops alone, under the skeleton's swap pairs.
+        pose_distance, pose_distance_best: mean distance of the data set's mirrored poses to the
+            most similar real ones under the skeleton's pairs and under those that fit best (0 the
+            same shape, 1 nothing in common). None where too few poses can be compared.
+        suggested: swap pairs that are better than the skeleton's, as texts.
         problems: sentences; empty if all fits together.
+        not_judged: sentences, what could not be judged and why.
+        out_of_time: whether training ended for its time before its steps.
     """
 
     samples: int
-    steps: int
-    seconds: float
-    loss_first: float
-    loss_last: float
     in_crop: float
-    extent: float
+    extent: float | None
     preset_pck: float | None
     preset_pck_swapped: float | None
     pck_before: float
-    pck_after: float
-    pck_flip_test: float
-    pck_mirrored: float
-    pck_mirrored_suggested: float
-    suggested: tuple[str, ...]
+    pose_distance: float | None
+    pose_distance_best: float | None
+    steps: int = 0
+    seconds: float = 0.0
+    loss_first: float | None = None
+    loss_last: float | None = None
+    pck_after: float | None = None
+    pck_flip_test: float | None = None
+    pck_mirrored: float | None = None
+    suggested: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    not_judged: tuple[str, ...] = ()
+    out_of_time: bool = False
 
     @property
     def ok(self) -> bool:
@@ -74,62 +96,66 @@ class OverfitReport:
         return {"ok": self.ok, **asdict(self)}
 
     def __str__(self) -> str:
-        lines = [
-            f"trained on {self.samples} samples for {self.steps} steps ({self.seconds:.0f} s)",
-            f"  loss             {self.loss_first:.4g} -> {self.loss_last:.4g}",
-            f"  keypoints found  {self.pck_before:.2f} -> {self.pck_after:.2f}, "
-            f"with flip test {self.pck_flip_test:.2f}",
-            f"  mirrored crops   {self.pck_mirrored:.2f} under the skeleton's pairs, "
-            f"{self.pck_mirrored_suggested:.2f} under those that fit best",
-            f"  crops            hold {self.in_crop:.0%} of the labelled keypoints, which extend "
-            f"over {self.extent:.0%} of them",
-        ]
+        head = f"trained on {self.samples} samples for {self.steps} steps ({self.seconds:.0f} s)"
+        found = f"{self.pck_before:.2f}"
+        if self.steps:
+            found += f" -> {self.pck_after:.2f}, with flip test {self.pck_flip_test:.2f}"
+        lines = [head if self.steps else f"looked at {self.samples} samples, not trained"]
+        if self.steps:
+            lines.append(f"  loss             {self.loss_first:.4g} -> {self.loss_last:.4g}")
+        lines.append(f"  keypoints found  {found}")
+        if self.steps:
+            lines.append(f"  mirrored crops   {self.pck_mirrored:.2f} under the skeleton's pairs")
+        lines.append(
+            f"  crops            hold {self.in_crop:.0%} of the labelled keypoints"
+            + ("" if self.extent is None else f", which extend over {self.extent:.0%} of them")
+        )
+        if self.pose_distance is not None:
+            lines.append(
+                f"  mirrored poses   {self.pose_distance:.3f} from real ones under the skeleton's "
+                f"pairs, {self.pose_distance_best:.3f} under those that fit best"
+            )
         if self.preset_pck is not None:
             lines.append(
                 f"  preset untrained {self.preset_pck:.2f} of the keypoints that it knows by name, "
                 f"{self.preset_pck_swapped:.2f} with left and right exchanged"
             )
-        if self.ok:
+        lines += [f"not judged: {sentence}" for sentence in self.not_judged]
+        if self.ok and self.pck_after >= _LEARNT:
             lines.append("verdict: labels, crops, swap pairs and loss fit together")
         lines += [f"verdict: {problem}" for problem in self.problems]
         return "\n".join(lines)
 
 
-# (holds, sentence) of a report; sentences are formatted with its attributes.
-_PROBLEMS = (
+# (holds, sentence) of a report; sentences are formatted with its attributes. Of the first ones
+# nothing is learnt by training.
+_PROBLEMS_OF_LABELS = (
     (
         lambda r: r.in_crop < 0.9,
         "{out_of_crop:.0%} of the labelled keypoints lie outside the crops of their boxes: boxes "
-        "and keypoints do not belong together",
+        "and keypoints do not belong together, or the keypoints are no pixels",
     ),
     (
-        lambda r: r.extent < 0.15,
-        "the keypoints of an object extend over {extent:.1%} of its crop: boxes are far too large, "
-        "or the keypoints are no pixels",
+        lambda r: r.extent is not None and r.extent < 0.3,
+        "the keypoints of an object extend over {extent:.1%} of its crop: boxes are far too large "
+        "(corners read as width and height?), or the keypoints are no pixels",
     ),
     (
         lambda r: (r.preset_pck or 0) + 0.2 < (r.preset_pck_swapped or 0),
         "the preset finds {preset_pck_swapped:.2f} of the keypoints with left and right exchanged, "
         "{preset_pck:.2f} as labelled: the sides of the labels are exchanged",
     ),
+)
+_PROBLEMS = (
+    *_PROBLEMS_OF_LABELS,
     (
-        lambda r: not r.loss_last < 0.7 * r.loss_first,
-        "the loss does not fall ({loss_first:.4g} -> {loss_last:.4g})",
+        lambda r: r.steps and r.pck_after < _LEARNT and not r.out_of_time,
+        "the samples are not learnt: {pck_after:.2f} of their keypoints are found after {steps} "
+        "steps, the loss went from {loss_first:.4g} to {loss_last:.4g}",
     ),
     (
-        lambda r: r.pck_after < 0.8,
-        "the samples are not learnt: {pck_after:.2f} of their keypoints are found after training",
-    ),
-    (
-        # Mirrored crops say nothing where even the crops learnt from are not understood.
-        lambda r: (
-            r.pck_after >= 0.5
-            and r.pck_mirrored_suggested > max(0.5, r.pck_mirrored + 0.15)
-            and r.suggested
-        ),
-        "the swap pairs are wrong: in mirrored crops {pck_mirrored:.2f} of the keypoints are found "
-        "under them, {pck_mirrored_suggested:.2f} under {pairs}; the flip test gives "
-        "{pck_flip_test:.2f} instead of {pck_after:.2f}",
+        lambda r: r.suggested,
+        "the swap pairs are wrong: {evidence} fit the pairs {pairs} better than the skeleton's",
     ),
 )
 
@@ -138,28 +164,35 @@ def overfit(
     dataset: KeypointDataset,
     preset: str | TopdownEstimator,
     samples: int = 8,
-    seconds: float = 60.0,
+    steps: int = 300,
+    seconds: float = 120.0,
     *,
-    most_steps: int = 1000,
     learning_rate: float = 2e-4,
-    known: Sequence[str] = (),
+    known: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> OverfitReport:
     """Trains on a few samples and says whether labels, crop, swap pairs and loss fit together.
 
-    Training turns and resizes the crops a little but never mirrors them. So mirrored crops are new
-    to the network, and where its predictions in them come to lie tells which keypoints change
-    places, whatever the skeleton says.
+    Swap pairs are judged in two ways, and one is enough to call them wrong. All poses of the data
+    set: under the right pairs mirrored poses resemble real ones (`pairing.compare_pairings`). And
+    the network: training turns and resizes the crops a little but never mirrors them, so where its
+    predictions in mirrored crops come to lie tells which keypoints change places. There the
+    skeleton's pairs are compared with those of the names and those that the poses suggest.
+
+    Training stops early once the samples are learnt, and is left out where labels lie outside their
+    crops, fill next to nothing of them or have their sides exchanged: first these are to be mended.
 
     Args:
         dataset: KeypointDataset; its best labelled objects are taken, of different images.
         preset: name of a preset or a TopdownEstimator; if its keypoints are others, the layers
             that depend on them start anew.
         samples: int. Default 8.
-        seconds: float, how long to train. Default 60; compiling comes on top.
-        most_steps: int, where training stops at the latest.
+        steps: int, of the training. Default 300.
+        seconds: float, when it stops before its last step; compiling comes on top. Default 120. If
+            the samples are not learnt by then, that is not judged.
         learning_rate: float, of Adam.
-        known: sentences of problems that are known already; they are put first.
+        known: findings of the doctor, name to sentence, that explain a failure; they are put first.
+            With that of a wrong form of coordinates nothing is trained.
         seed: int.
 
     Returns:
@@ -170,6 +203,7 @@ def overfit(
         ImportError: without TensorFlow, whose tf.data makes the batches.
     """
     keras.utils.set_random_seed(seed)
+    known = dict(known or {})
     small = _best_labelled(dataset, samples)
     source = preset if isinstance(preset, TopdownEstimator) else None
     source = source or TopdownEstimator.from_preset(preset)
@@ -179,48 +213,74 @@ def overfit(
     )
     images, labels = crops.batch(np.arange(len(small)))
     truth, visible = labels["keypoints"][:, 0], labels["visible"][:, 0] > 0
-    before = _predicted(estimator, images)
-    start = time.monotonic()
-    losses = _train(estimator, small, seconds, most_steps, learning_rate, seed)
-    taken = time.monotonic() - start
-    after = _predicted(estimator, images)
-    flip_test = _predicted(estimator, images, flip_test=True)
-    mirrored = _predicted(estimator, np.ascontiguousarray(images[:, :, ::-1]))
-    mirrored[..., 0] = images.shape[2] - 1 - mirrored[..., 0]
     size = max(estimator.input_size)
-    flip = small.skeleton.flip_indices
-    suggested = _suggested(mirrored, truth, visible, flip)
-    tenth = max(1, len(losses) // 10)
     low = np.where(visible[..., None], truth, np.inf).min(axis=1)
     high = np.where(visible[..., None], truth, -np.inf).max(axis=1)
     inside = ((truth >= 0) & (truth < np.array(estimator.input_size))).all(axis=-1)
     by_name = _by_name(source, small.skeleton, images, truth, visible)
-    names = small.skeleton.keypoints
+    wide = visible.sum(axis=1) >= 3
+    fits = pose_fits(dataset)
+    better, evidence = better_by_poses(small.skeleton, fits), "mirrored poses of the data set"
     report = OverfitReport(
         samples=len(small),
+        in_crop=float(inside[visible].mean()),
+        extent=float(np.median((high - low)[wide].max(axis=1)) / size) if wide.any() else None,
+        preset_pck=by_name[0],
+        preset_pck_swapped=by_name[1],
+        pck_before=_found(_predicted(estimator, images), truth, visible, size),
+        pose_distance=fits[0].distance if fits else None,
+        pose_distance_best=fits[1].distance if fits else None,
+        suggested=changed_pairs(small.skeleton, better),
+        not_judged=_SIDES_UNKNOWN if by_name[0] is None and has_pairs(small.skeleton) else (),
+    )
+    if FORM in known or any(holds(report) for holds, _ in _PROBLEMS_OF_LABELS):
+        return _judged(report, known, evidence)
+
+    def learnt() -> bool:
+        return _found(_predicted(estimator, images), truth, visible, size) >= _ENOUGH
+
+    start = time.monotonic()
+    losses = _train(estimator, small, seconds, steps, learning_rate, seed, learnt)
+    taken = time.monotonic() - start
+    pck_after = _found(_predicted(estimator, images), truth, visible, size)
+    mirrored = _predicted(estimator, np.ascontiguousarray(images[:, :, ::-1]))
+    mirrored[..., 0] = images.shape[2] - 1 - mirrored[..., 0]
+    flip = small.skeleton.flip_indices
+    if np.array_equal(better, flip):
+        better = better_by_predictions(mirrored, truth, visible, small.skeleton, fits, size)
+        evidence = "predictions in mirrored crops"
+    tenth = max(1, len(losses) // 10)
+    out_of_time = len(losses) < steps and pck_after < _LEARNT
+    not_judged = list(report.not_judged)
+    if out_of_time:
+        not_judged.append(
+            f"whether the samples can be learnt, because {seconds:g} seconds were over after "
+            f"{len(losses)} of {steps} steps (--seconds)"
+        )
+    report = replace(
+        report,
         steps=len(losses),
         seconds=taken,
         loss_first=float(np.mean(losses[:tenth])),
         loss_last=float(np.mean(losses[-tenth:])),
-        in_crop=float(inside[visible].mean()),
-        extent=float(np.median((high - low).max(axis=1)) / size),
-        preset_pck=by_name[0],
-        preset_pck_swapped=by_name[1],
-        pck_before=_found(before, truth, visible, size),
-        pck_after=_found(after, truth, visible, size),
-        pck_flip_test=_found(flip_test, truth, visible, size),
+        pck_after=pck_after,
+        pck_flip_test=_found(_predicted(estimator, images, flip_test=True), truth, visible, size),
         pck_mirrored=_found(mirrored[:, flip], truth, visible, size),
-        pck_mirrored_suggested=_found(mirrored[:, suggested], truth, visible, size),
-        suggested=tuple(
-            f"{names[i]} - {names[j]}" if i != j else f"{names[i]} alone"
-            for i, j in enumerate(suggested.tolist())
-            if j != flip[i] and i <= j
-        ),
+        suggested=changed_pairs(small.skeleton, better),
+        not_judged=tuple(not_judged),
+        out_of_time=out_of_time,
     )
-    facts = {**asdict(report), "out_of_crop": 1 - report.in_crop}
+    return _judged(report, known, evidence)
+
+
+def _judged(report: OverfitReport, known: Mapping[str, str], evidence: str) -> OverfitReport:
+    """The report with its problems in words."""
+    facts = {**asdict(report), "out_of_crop": 1 - report.in_crop, "evidence": evidence}
     facts["pairs"] = ", ".join(report.suggested[:6])
+    if len(report.suggested) > 6:
+        facts["pairs"] += f" and {len(report.suggested) - 6} more"
     problems = [text.format(**facts) for holds, text in _PROBLEMS if holds(report)]
-    return OverfitReport(**{**asdict(report), "problems": (*known, *problems)})
+    return replace(report, problems=(*known.values(), *problems))
 
 
 def _best_labelled(dataset: KeypointDataset, count: int) -> KeypointDataset:
@@ -238,8 +298,10 @@ def _best_labelled(dataset: KeypointDataset, count: int) -> KeypointDataset:
     return dataset[order[np.concatenate([first, rest])[:count]]]
 
 
-def _train(estimator, dataset, seconds, most_steps, learning_rate, seed) -> list[float]:
-    """Losses of the steps; stops after a time, not counting the compilation."""
+def _train(
+    estimator, dataset, seconds, most_steps, learning_rate, seed, learnt: Callable[[], bool]
+) -> list[float]:
+    """Losses of the steps; stops once learnt, or after a time, not counting the compilation."""
     batches = topdown_dataset(
         dataset,
         estimator,
@@ -259,7 +321,7 @@ def _train(estimator, dataset, seconds, most_steps, learning_rate, seed) -> list
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     estimator.compile(keras.optimizers.Adam(learning_rate, global_clipnorm=1.0))
-    watch = _Watch(seconds)
+    watch = _Watch(seconds, learnt)
     steps = min(_STEPS_PER_EPOCH, most_steps)
     estimator.fit(
         batches,
@@ -272,10 +334,11 @@ def _train(estimator, dataset, seconds, most_steps, learning_rate, seed) -> list
 
 
 class _Watch(keras.callbacks.Callback):
-    """Keeps the losses of single steps and stops some seconds after the first."""
+    """Keeps the losses of single steps; stops once learnt, or some seconds after the first."""
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float, learnt: Callable[[], bool]):
         super().__init__()
+        self.learnt = learnt
         self.seconds = seconds
         self.losses: list[float] = []
         self._sum = 0.0
@@ -293,7 +356,8 @@ class _Watch(keras.callbacks.Callback):
             self._end = time.monotonic() + self.seconds
 
     def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = time.monotonic() > self._end
+        look = len(self.losses) % _STEPS_PER_LOOK == 0
+        self.model.stop_training = time.monotonic() > self._end or (look and self.learnt())
 
 
 def _predicted(estimator, images: np.ndarray, **options) -> np.ndarray:
@@ -305,17 +369,6 @@ def _predicted(estimator, images: np.ndarray, **options) -> np.ndarray:
 def _found(points, truth, visible, size: int) -> float:
     near = np.linalg.norm(points - truth, axis=-1) < _PCK * size
     return float(near[visible].mean()) if visible.any() else 0.0
-
-
-def _suggested(mirrored, truth, visible, flip: np.ndarray) -> np.ndarray:
-    """The pairing that brings predictions in mirrored crops nearest to the labels."""
-    apart = np.linalg.norm(mirrored[:, :, None] - truth[:, None], axis=-1) ** 2
-    both = np.broadcast_to(visible[:, None], apart.shape)
-    count = both.sum(axis=0)
-    cost = np.where(count > 0, np.where(both, apart, 0).sum(axis=0) / np.maximum(count, 1), np.inf)
-    # Keypoints that are never labelled together keep the skeleton's partner.
-    suggested = paired(cost)
-    return np.where((count > 0).any(axis=0) & (suggested != flip), suggested, flip)
 
 
 def _by_name(source, skeleton: Skeleton, images, truth, visible) -> tuple:
