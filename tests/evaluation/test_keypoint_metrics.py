@@ -166,7 +166,11 @@ def test_faces_of_300wlp_have_a_norm():
 
 def test_objects_without_predictions_are_counted(beings):
     result = evaluate(beings.keypoints[:4], beings, "pck", rows=range(4))
-    assert result.notes == ("2 of 6 objects have no prediction and are not counted",)
+    last = ", ".join(str(number) for number in beings.ids[4:])
+    assert result.notes == (
+        f"2 of 6 objects have no prediction, such as object {last}; they are not counted by "
+        "metrics of keypoints",
+    )
     with pytest.raises(ValueError, match="row for each of the 6 objects of beings"):
         evaluate(beings.keypoints[:4], beings)
 
