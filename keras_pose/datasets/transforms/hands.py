@@ -1,6 +1,9 @@
 """Pairs of hands: mirroring them, and single hands as one of a pair.
 
 `hand_type` is `(..., 2)`: right and left, 1 for a hand that is there, as in InterHand2.6M.
+
+`TopdownCrops` and `topdown_dataset` hold neither hand types nor depths: pipelines of 3-D hands flip
+with `flip_hands` beside their crops, with the same draw.
 """
 
 import numpy as np

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from keras_pose.datasets.transforms import mosaic as module
 from keras_pose.datasets.transforms.mosaic import MixUp, Mosaic, mix, mosaic
 from keras_pose.datasets.transforms.scene import SceneContext
 from keras_pose.geometry import apply_affine
@@ -74,6 +75,65 @@ def test_a_mosaic_is_drawn_like_the_reference(golden, scenes, stored):
     reference = reference[stored]
     assert reference["prob"] == Mosaic().prob
     assert reference["center_factor"]["quantiles"]["1"] < Mosaic().center_range[1]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("stored", ["Mosaic"], ids="transforms/distributions/{} centre".format)
+def test_the_middle_of_a_mosaic_is_drawn_like_the_reference(golden, monkeypatch, scenes, stored):
+    """Mean and spread of both coordinates, within 4 standard errors of the difference."""
+    reference = json.loads((golden / "transforms/distributions.json").read_text("utf-8"))
+    reference = reference[stored]["center_factor"]
+    scene, rng = plain(scenes, 1), np.random.default_rng(0)
+    context, drawn, partners = SceneContext((64, 64), lambda rng: scene), [], []
+
+    def record(four, center, size, fill):
+        partners.append(len(four) - 1)
+        return scene
+
+    def keep(factors, size):
+        drawn.append(factors)
+        return 0, 0
+
+    monkeypatch.setattr(module, "mosaic", record)
+    monkeypatch.setattr(Mosaic, "center", staticmethod(keep))
+    for _ in range(4000):
+        Mosaic()(scene, rng, context)
+    assert set(partners) == {3}
+    drawn = np.array(drawn)
+    count = len(drawn)
+    mean_error = reference["std"] * np.sqrt(1 / count + 1 / reference["n"])
+    # A uniform draw's fourth moment is 1.8 times its squared variance.
+    spread_error = reference["std"] * np.sqrt((1.8 - 1) / 4 * (1 / count + 1 / reference["n"]))
+    assert (abs(drawn.mean(axis=0) - reference["mean"]) < 4 * mean_error).all()
+    assert (abs(drawn.std(axis=0) - reference["std"]) < 4 * spread_error).all()
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 4 / np.sqrt(count)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("stored", ["YOLOXMixUp"], ids="transforms/distributions/{} draws".format)
+def test_the_draws_of_a_mixture_follow_the_rule(monkeypatch, scenes, stored):
+    """Uniform size, mirrored every other time, uniform place: within 4 standard errors."""
+    first, other, rng = plain(scenes, 10), plain(scenes, 20), np.random.default_rng(0)
+    context, drawn = SceneContext((120, 80), lambda rng: other), []
+
+    def record(scene, other, size, factor, mirrored, offset, fill):
+        drawn.append((factor, mirrored, *offset))
+        return scene
+
+    monkeypatch.setattr(module, "mix", record)
+    for _ in range(4000):
+        MixUp()(first, rng, context)
+    factor, mirrored, x, y = np.array(drawn, float).T
+    count = len(factor)
+    assert abs(factor.mean() - 1) < 4 / np.sqrt(12 * count)
+    assert abs(factor.std() - 1 / np.sqrt(12)) < 4 / np.sqrt(12) * np.sqrt((1.8 - 1) / 4 / count)
+    assert abs(mirrored.mean() - 0.5) < 4 * 0.5 / np.sqrt(count)
+    # Places are whole numbers 0..room, both ends included, each equally often.
+    for place, side, have in ((x, 120, 60), (y, 80, 40)):
+        room = np.maximum((side * factor).astype(int) - have, 0)
+        assert (place <= room).all() and (place[room > 0] == room[room > 0]).any()
+        spread = np.sqrt(((room + 1) ** 2 - 1) / 12)
+        assert abs((place - room / 2).sum()) < 4 * np.sqrt((spread**2).sum())
 
 
 @pytest.mark.parity
