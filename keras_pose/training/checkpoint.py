@@ -139,7 +139,10 @@ def _variables(model) -> dict[str, dict[str, Any]]:
 
 
 def _array(variable) -> np.ndarray:
-    value = ops.convert_to_numpy(variable.value)
+    value = variable.value
+    if keras.backend.backend() == "tensorflow" and hasattr(value, "numpy"):
+        value = value.numpy()  # of variables that several devices share, too
+    value = ops.convert_to_numpy(value)
     # NumPy's files know no bfloat16, all of whose numbers single precision has.
     return value.astype(np.float32) if "bfloat16" in str(value.dtype) else value
 

@@ -149,7 +149,7 @@ class JudgeEpochs(keras.callbacks.Callback):
         judge: function from an estimator to an `EvaluationResult`.
         monitor, mode: see `monitored`.
         recipe: says after which epochs; the last one always.
-        folder: of the preset of the best weights.
+        folder: of the preset of the best weights; None keeps none.
         patience: int, judgements without a better one after which to stop; None: never.
         report: function that prints a sentence.
 
@@ -164,7 +164,7 @@ class JudgeEpochs(keras.callbacks.Callback):
         monitor: str,
         mode: str,
         recipe: Recipe,
-        folder: Path,
+        folder: Path | None,
         patience: int | None = None,
         report: Callable[[str], None] = print,
         facts: Mapping[str, Any] | None = None,
@@ -173,7 +173,7 @@ class JudgeEpochs(keras.callbacks.Callback):
         self.monitor, self.mode, self.patience = monitor, mode, patience
         self.state: dict[str, Any] = {"best": None, "best_epoch": None, "waited": 0}
         self.state["stopped"] = False
-        self._judge, self._recipe, self._folder = judge, recipe, Path(folder)
+        self._judge, self._recipe, self._folder = judge, recipe, folder
         self._report, self._facts = report, dict(facts or {})
 
     def better(self, value: float) -> bool:
@@ -197,7 +197,8 @@ class JudgeEpochs(keras.callbacks.Callback):
         if better:
             facts = {"epoch": epoch + 1, "result": result.to_dict()}
             try:
-                model.save_to_preset(self._folder, metadata={**self._facts, **facts})
+                if self._folder is not None:
+                    model.save_to_preset(self._folder, metadata={**self._facts, **facts})
             except OSError as error:
                 self._report(
                     f"the best weights could not be written ({error.strerror or error}); those "

@@ -29,6 +29,9 @@ class CheckpointWriter(keras.callbacks.Callback):
         guard: is asked to look at the last step before anything is written.
         facts: function that gives further facts, plain data for JSON.
         report: function that prints a sentence.
+
+    Attributes:
+        writes: bool, false in processes that leave writing to another.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class CheckpointWriter(keras.callbacks.Callback):
         self._path, self._steps, self._every = Path(path), steps, every
         self._start, self._guard, self._facts, self._report = start, guard, facts, report
         self._epoch, self._offset = 0, 0
+        self.writes = True
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._offset = epoch, 0
@@ -76,6 +80,8 @@ class CheckpointWriter(keras.callbacks.Callback):
         self._save(epoch + 1, 0)
 
     def _save(self, epoch: int, step: int) -> None:
+        if not self.writes:
+            return
         facts = {**self._facts(), "epoch": epoch, "step": step}
         try:
             save_checkpoint(self._path, self.model, facts)

@@ -1,6 +1,5 @@
 """Running a training job: what is built, fitted, judged and kept."""
 
-import contextlib
 import json
 import math
 import sys
@@ -19,6 +18,7 @@ from keras_pose.evaluation import EvaluationResult
 from keras_pose.files import replacing, writable_folder
 from keras_pose.training.batching import TrainingBatches, read_data
 from keras_pose.training.checkpoint import Checkpoint, read_checkpoint
+from keras_pose.training.distribution import DeviceGroup
 from keras_pose.training.guards import StopAtBadLoss, as_training_error
 from keras_pose.training.job import TrainingJob
 from keras_pose.training.judging import BoxJudge, JudgeEpochs, judge_of, monitored
@@ -42,7 +42,7 @@ class TrainingRun:
         estimator: with the last weights, the averaged ones where the recipe averages.
         folder: of everything that was written.
         results: {"before", "best", "last": `EvaluationResult`}, as far as they were measured.
-        epochs: int, how many were done.
+        epochs: int, how many were done; 0 in processes that write nothing.
         seconds: float, of this process.
     """
 
@@ -76,6 +76,9 @@ class Trainer:
         callbacks: further callbacks; they stand last.
         verbose: 0 prints nothing, 1 decisions and judgements on stderr and Keras' progress bar, 2 a
             line an epoch instead of it.
+        group: what `distribute` gives, for several devices, inside of which the trainer is made and
+            run; the recipe's `batch_size` is that of all together. Of several processes each
+            judges, and only the first writes.
 
     Raises:
         ValueError: labels that do not fit the skeleton, a checkpoint of another job or model, a
@@ -94,13 +97,15 @@ class Trainer:
         resume: bool = False,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int = 1,
+        group: DeviceGroup | None = None,
     ):
-        self.job, self.out, self.verbose = job, Path(out), verbose
+        self.job, self.out = job, Path(out)
+        self.group = DeviceGroup() if group is None else group
+        self.verbose = verbose if self.group.is_first else 0
         self.callbacks = list(callbacks)
         self.log: list[str] = []
         self.start = self._checkpoint() if resume else None
-        with self._devices():
-            self._prepare()
+        self._prepare()
 
     def run(self) -> TrainingRun:
         """Trains to the end.
@@ -109,22 +114,15 @@ class Trainer:
             TrainingError: a loss is no number, or memory is full; the message says what to do.
         """
         started = time.monotonic()
-        writable_folder(self.out)
-        for stray in self.out.glob(".*.partial*"):  # of a process that was killed while it wrote
-            stray.unlink(missing_ok=True)
-        self.job.save(self.out / JOB)
-        with self._devices():
-            run = TrainingRun(self.estimator, self.out, self._before())
-            self._fit(run.results)
-            self._finish(run, started)
+        if self.group.is_first:
+            writable_folder(self.out)
+            for stray in self.out.glob(".*.partial*"):  # of a process that died while it wrote
+                stray.unlink(missing_ok=True)
+            self.job.save(self.out / JOB)
+        run = TrainingRun(self.estimator, self.out, self._before())
+        self._fit(run.results)
+        self._finish(run, started)
         return run
-
-    def _devices(self) -> contextlib.AbstractContextManager:
-        """Where a strategy for several devices enters: model, optimizer and `fit` are made in it.
-
-        The batches of `TrainingBatches` are those of all devices together.
-        """
-        return contextlib.nullcontext()
 
     def _say(self, sentence: str, keep: bool = True) -> None:
         if keep:
@@ -274,7 +272,7 @@ class Trainer:
                 self.judges[""],
                 *self.monitor,
                 recipe,
-                self.out / BEST,
+                self.out / BEST if self.group.is_first else None,
                 self.job.patience,
                 self._report,
                 {"trained_from": str(self.job.model["preset"])},
@@ -293,11 +291,15 @@ class Trainer:
             start.restore(estimator)
             if self.judging:
                 self.judging.state |= start.facts["judging"]
+        self.group.prepare(estimator)
         path, every = self.out / CHECKPOINT, self.job.save_every
         writer = CheckpointWriter(
             path, self.batches.steps, every, start, guard, state, self._report
         )
-        callbacks += [EpochLog(self.out / LOG, epoch, self._report), writer, *self.callbacks]
+        writer.writes = self.group.is_first
+        if self.group.is_first:
+            callbacks.append(EpochLog(self.out / LOG, epoch, self._report))
+        callbacks += [writer, *self.callbacks]
         done = bool(self.judging and self.judging.state["stopped"])
         # The rest of an epoch that was interrupted, then the others.
         parts = [(epoch, step, epoch + 1), (epoch + 1, 0, recipe.epochs)] if step else []
@@ -305,8 +307,10 @@ class Trainer:
             if done or first >= end:
                 continue
             try:
+                with self.group.sharing():
+                    batches = self.batches.stream(first, skip)
                 estimator.fit(
-                    self.batches.stream(first, skip),
+                    batches,
                     initial_epoch=first,
                     epochs=end,
                     callbacks=callbacks,
@@ -332,11 +336,13 @@ class Trainer:
         for key, judge in self.judges.items():
             if f"last{key}" not in run.results:
                 run.results[f"last{key}"] = judge(self.estimator)
+        run.seconds = time.monotonic() - started
+        if not self.group.is_first:
+            return
         results = {name: result.to_dict() for name, result in run.results.items()}
         facts = {"trained_from": str(self.job.model["preset"]), "results": results}
         self.estimator.save_to_preset(self.out / LAST, metadata=facts)
         run.epochs = len(read_log(self.out / LOG))
-        run.seconds = time.monotonic() - started
         document = {
             "results": results,
             "best_epoch": None if not state.get("result") else state["best_epoch"] + 1,
