@@ -1,7 +1,7 @@
 """Times the package beside its best alternatives, in one run, and prints ratios.
 
     python tools/benchmark.py [latency] [detector] [load] [import] [evaluation] [networks] [convert]
-        [data] [data-read]
+        [data] [data-read] [training [--device gpu]]
 
 Every backend and runtime runs in a process of its own, one after the other, over several rounds, so
 that a busy moment of the machine does not hit one of them alone; the least of the rounds' medians
@@ -10,6 +10,7 @@ counts. Runs on what is installed: missing backends and runtimes are named and l
 
 import argparse
 import functools
+import importlib
 import importlib.util
 import json
 import os
@@ -539,6 +540,12 @@ def section_data(rounds: int) -> None:
     benchmark_data.section(measure, installed_backends()[0], rounds)
 
 
+def section_training(rounds: int, device: str = "cpu") -> None:
+    import benchmark_training
+
+    benchmark_training.section(measure, installed_backends(), rounds, device)
+
+
 SECTIONS = {
     "latency": section_latency,
     "detector": section_detector,
@@ -549,6 +556,7 @@ SECTIONS = {
     "convert": section_convert,
     "data": section_data,
     "data-read": section_data_read,
+    "training": section_training,
 }
 
 
@@ -556,21 +564,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--rounds", type=int, default=3, help="how often each process is run")
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="for training; default cpu"
+    )
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         name, *rest = arguments.worker
-        if name.startswith("data_") and f"worker_{name}" not in globals():
-            import benchmark_data
-
-            globals().update(vars(benchmark_data))
+        if f"worker_{name}" not in globals():
+            module = "benchmark_data" if name.startswith("data_") else "benchmark_training"
+            globals().update(vars(importlib.import_module(module)))
         print(json.dumps(globals()[f"worker_{name}"](*rest)))
         return 0
     unknown = set(arguments.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"there is no section {unknown.pop()!r}; there are {', '.join(SECTIONS)}")
     for name in arguments.sections or SECTIONS:
-        SECTIONS[name](arguments.rounds)
+        options = {"device": arguments.device} if name == "training" else {}
+        SECTIONS[name](arguments.rounds, **options)
     return 0
 
 

@@ -1,11 +1,16 @@
 """Plain PyTorch networks with the layers of four published models, to time ours beside them.
 
 Functions of normalised images `(B, 3, H, W)` and a state dict; nothing is folded or rearranged,
-and the layout is PyTorch's default. `tools/benchmark.py networks` runs them.
+and the layout is PyTorch's default. `tools/benchmark.py networks` runs them, and
+`tools/benchmark.py training` a training step of the first.
 """
+
+import itertools
+import time
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 
 class Weights:
@@ -181,3 +186,121 @@ NETWORKS = {
     "rtmpose-m_8xb256-420e_coco-256x192": rtmpose_m,
     "td-hm_ViTPose-base_8xb64-210e_coco-256x192": vitpose_base,
 }
+
+
+class SimpleBaseline(nn.Module):
+    """ResNet-50 with three transposed convolutions, of PyTorch's modules as one would train it."""
+
+    def __init__(self):
+        super().__init__()
+        stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(True)]
+        layers, channels = [*stem, nn.MaxPool2d(3, 2, 1)], 64
+        for stage, count in enumerate((3, 4, 6, 3)):
+            for i in range(count):
+                layers.append(Bottleneck(channels, 64 << stage, 2 if stage and i == 0 else 1))
+                channels = 256 << stage
+        for _ in range(3):
+            layers += [
+                nn.ConvTranspose2d(channels, 256, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(256),
+                nn.ReLU(True),
+            ]
+            channels = 256
+        self.layers = nn.Sequential(*layers, nn.Conv2d(256, 17, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Bottleneck(nn.Module):
+    """A block of ResNet-50."""
+
+    def __init__(self, channels, width, strides):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(True),
+            nn.Conv2d(width, width, 3, strides, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(True),
+            nn.Conv2d(width, 4 * width, 1, bias=False),
+            nn.BatchNorm2d(4 * width),
+        )
+        self.shortcut = nn.Identity()
+        if strides != 1 or channels != 4 * width:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels, 4 * width, 1, strides, bias=False), nn.BatchNorm2d(4 * width)
+            )
+
+    def forward(self, x):
+        return F.relu(self.layers(x) + self.shortcut(x))
+
+
+class TrainingStep:
+    """Pixels to updated weights: normalise, encode heatmaps, weighted MSE, Adam.
+
+    Args:
+        images: uint8 `(B, 256, 192, 3)`.
+        labels: dict of `keypoints` `(B, 1, 17, 2)` in input pixels and `visible` `(B, 1, 17)`.
+        device: where it runs.
+        half: bool, automatic mixed precision with a scaled loss.
+    """
+
+    names = ("forward", "loss", "backward", "update")
+
+    def __init__(self, images, labels, device, half=False):
+        self.network = SimpleBaseline().to(device).train()
+        self.optimizer = torch.optim.Adam(self.network.parameters(), 5e-4)
+        self.images = torch.from_numpy(images)
+        self.points = torch.from_numpy(labels["keypoints"])
+        self.visible = torch.from_numpy(labels["visible"])
+        self.device, self.half = device, half
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half)
+        self.mean, self.std = (
+            torch.tensor(values, device=device).reshape(3, 1, 1)
+            for values in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+        )
+
+    def __call__(self, mark=lambda: None):
+        """One step; `mark` is called before each part and at the end."""
+        mark()
+        x = self.images.to(self.device).permute(0, 3, 1, 2).float()
+        with torch.autocast(self.device.type, torch.float16, enabled=self.half):
+            output = self.network((x - self.mean) / self.std)
+        mark()
+        loss = self._loss(output.float())
+        mark()
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        mark()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        mark()
+        return float(loss.detach())
+
+    def _loss(self, output):
+        points = self.points.to(self.device)[:, 0, :, :, None] / 4
+        weights = self.visible.to(self.device)[:, 0, :, None, None]
+        rows, columns = (torch.arange(n, device=self.device) for n in output.shape[2:])
+        across = torch.exp(-((columns - points[:, :, 0]) ** 2) / 8)
+        down = torch.exp(-((rows - points[:, :, 1]) ** 2) / 8)
+        target = down[..., None] * across[..., None, :]
+        return ((output - target) ** 2 * weights).mean()
+
+    def parts(self, steps: int) -> dict:
+        """Median milliseconds of each part."""
+        runs = []
+        for _ in range(steps):
+            marks: list[float] = []
+
+            def mark(marks=marks):
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize()
+                marks.append(time.perf_counter())
+
+            self(mark)
+            runs.append([(b - a) * 1e3 for a, b in itertools.pairwise(marks)])
+        columns = zip(*runs, strict=True)
+        medians = [sorted(column)[len(column) // 2] for column in columns]
+        return dict(zip(self.names, medians, strict=True))
