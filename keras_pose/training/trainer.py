@@ -78,7 +78,8 @@ class Trainer:
             line an epoch instead of it.
         group: what `distribute` gives, for several devices, inside of which the trainer is made and
             run; the recipe's `batch_size` is that of all together. Of several processes each
-            judges, and only the first writes.
+            judges, and only the first writes. Whole jobs equal those of one device under PyTorch;
+            under TensorFlow losses were 0.8 % off, under JAX that was not compared.
 
     Raises:
         ValueError: labels that do not fit the skeleton, a checkpoint of another job or model, a
