@@ -34,6 +34,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
 
     Attributes:
         result: `EvaluationResult` of the last judgement.
+        predictions: `PosePredictions` that it judged.
 
     Example:
         >>> estimator.fit(train, epochs=20, callbacks=[
@@ -64,6 +65,7 @@ class KeypointEvaluation(keras.callbacks.Callback):
         self.every = every
         self.verbose = verbose
         self.result = None
+        self.predictions = None
         self._selection = PoseSelection(score)
         self._evaluation = DatasetEvaluation(dataset, engine, split, metrics)
         self._batches = batches
@@ -101,9 +103,9 @@ class KeypointEvaluation(keras.callbacks.Callback):
             self._batches = topdown_dataset(
                 self._evaluation.dataset, estimator, self._batch_size, training=False
             )
-        predictions = predict_batches(estimator, self._batches, self._flip_test)
+        self.predictions = predict_batches(estimator, self._batches, self._flip_test)
         return self._evaluation.measure(
-            predictions,
+            self.predictions,
             self._selection,
             box_padding=getattr(estimator, "box_padding", None),
             flip_test=self._flip_test,
