@@ -78,7 +78,7 @@ def test_a_mosaic_is_drawn_like_the_reference(golden, scenes, stored):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("stored", ["Mosaic"], ids="transforms/distributions/{} centre".format)
+@pytest.mark.parametrize("stored", ["Mosaic"], ids="transforms/distributions/{}".format)
 def test_the_middle_of_a_mosaic_is_drawn_like_the_reference(golden, monkeypatch, scenes, stored):
     """Mean and spread of both coordinates, within 4 standard errors of the difference."""
     reference = json.loads((golden / "transforms/distributions.json").read_text("utf-8"))
@@ -110,7 +110,7 @@ def test_the_middle_of_a_mosaic_is_drawn_like_the_reference(golden, monkeypatch,
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("stored", ["YOLOXMixUp"], ids="transforms/distributions/{} draws".format)
+@pytest.mark.parametrize("stored", ["YOLOXMixUp"], ids="transforms/distributions/{}".format)
 def test_the_draws_of_a_mixture_follow_the_rule(monkeypatch, scenes, stored):
     """Uniform size, mirrored every other time, uniform place: within 4 standard errors."""
     first, other, rng = plain(scenes, 10), plain(scenes, 20), np.random.default_rng(0)
