@@ -25,17 +25,25 @@ def small_preset(tmp_path):
     return str(estimator.save_to_preset(tmp_path / "small"))
 
 
-@pytest.fixture
-def arrows(tmp_path, small_preset):
-    """Arguments for eight pictures of arrows whose head, left and right end are the keypoints."""
+ARROW = ("tip", "left_end", "right_end")
+
+
+def _draw_arrow(random: np.random.Generator, path) -> tuple[np.ndarray, np.ndarray]:
+    """Writes a picture of an arrow, and returns its centre and keypoints, `ARROW`."""
+    centre = random.uniform(60, 100, 2)
+    points = centre + np.array([[0, -30], [-20, 20], [20, 20]])
+    picture = np.full((160, 160, 3), 40, np.uint8)
+    cv2.fillPoly(picture, [points.round().astype(np.int32)], (60, 200, 220))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), picture)
+    return centre, points
+
+
+def _write_arrows(file, folder) -> None:
     random = np.random.default_rng(0)
     images, annotations = [], []
     for number in range(8):
-        centre = random.uniform(60, 100, 2)
-        points = centre + np.array([[0, -30], [-20, 20], [20, 20]])
-        picture = np.full((160, 160, 3), 40, np.uint8)
-        cv2.fillPoly(picture, [points.round().astype(np.int32)], (60, 200, 220))
-        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        centre, points = _draw_arrow(random, folder / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "width": 160, "height": 160})
         annotations.append(
             {
@@ -46,10 +54,40 @@ def arrows(tmp_path, small_preset):
                 "keypoints": np.column_stack([points, [2, 2, 2]]).ravel().tolist(),
             }
         )
-    names = ["tip", "left_end", "right_end"]
-    categories = [{"id": 1, "name": "arrow", "keypoints": names, "skeleton": [[1, 2], [1, 3]]}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    file = tmp_path / "arrows.json"
+    category = {"id": 1, "name": "arrow", "keypoints": ARROW, "skeleton": [[1, 2], [1, 3]]}
+    content = {"images": images, "annotations": annotations, "categories": [category]}
     file.write_text(json.dumps(content))
+
+
+def _write_deeplabcut_project(folder) -> None:
+    random = np.random.default_rng(0)
+    clip = folder / "labeled-data/clip"
+    heads = ["scorer,", "bodyparts," + ",".join(f"{name},{name}" for name in ARROW)]
+    rows = [heads[0] + ",".join(["me"] * 6), heads[1], "coords" + ",x,y" * 3]
+    for number in range(8):
+        _, points = _draw_arrow(random, clip / f"img{number}.png")
+        rows.append(f"labeled-data/clip/img{number}.png," + ",".join(map(str, points.ravel())))
+    (clip / "CollectedData_me.csv").write_text("\n".join(rows) + "\n")
+    bodyparts = "".join(f"- {name}\n" for name in ARROW)
+    (folder / "config.yaml").write_text(f"Task: arrow\nscorer: me\nbodyparts:\n{bodyparts}")
+
+
+@pytest.fixture
+def write_arrows():
+    """Writes a COCO file of eight pictures of arrows, and the pictures into a folder."""
+    return _write_arrows
+
+
+@pytest.fixture
+def write_deeplabcut_project():
+    """Writes a DeepLabCut project of eight frames with an arrow each into a folder."""
+    return _write_deeplabcut_project
+
+
+@pytest.fixture
+def arrows(tmp_path, small_preset, write_arrows):
+    """Arguments for eight pictures of arrows whose head, left and right end are the keypoints."""
+    file = tmp_path / "arrows.json"
+    write_arrows(file, tmp_path)
     source = ["--annotations", f"{file}", "--val", f"{file}", "--images", f"{tmp_path}"]
     return [*source, "--preset", small_preset]
