@@ -17,7 +17,7 @@ import keras_pose
 from keras_pose.training import Trainer, TrainingJob, TrainingRun
 
 
-def parse_args(argv=None) -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--annotations", required=True, help="COCO keypoint file to learn from")
@@ -29,16 +29,20 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--whole-images", action="store_true", help="also learn and judge without boxes")
     add("--epochs", type=int, help="default: 30, with new keypoints 60")
     add("--lr", type=float, help="peak learning rate; default: 3e-5, with new keypoints 1e-3")
-    add("--batch-size", type=int, default=16)
+    add("--batch-size", type=int, default=16, help="objects a step")
     add("--rotation", type=float, default=30, help="degrees; 180 for animals seen from above")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of the training")
     add("--resume", action="store_true", help="go on where an earlier run was interrupted")
     add("--no-export", action="store_true", help="write no LiteRT file")
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv=None) -> TrainingRun:
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
+
+    # %% Train
+    # `best` has the best weights by the first number that is judged, `last` the final ones. `best`
+    # was chosen on the images it is judged on: of other images, expect what `last` says, or less.
     overrides = {
         "epochs": args.epochs,
         "optimizer.learning_rate": args.lr,
@@ -55,8 +59,14 @@ def main(argv=None) -> TrainingRun:
         overrides={key: value for key, value in overrides.items() if value is not None},
     )
     run = Trainer(job, args.out, resume=args.resume, verbose=2).run()
+
+    # %% Before and after
+    # All judged on the same images under one protocol.
     for name, result in run.results.items():
         print(f"{name}: {result}")
+
+    # %% Write it for phones
+    # The file is run in LiteRT and compared with the network before it counts as written.
     if not args.no_export:
         path = args.out / "movenet.tflite"
         print(keras_pose.verify(keras_pose.export(run.estimator, path, format="litert")))
