@@ -42,7 +42,7 @@ def stream_batches(
         batch_size: int.
         drop_remainder: bool, leave out a last batch that is not full. None: if there is a full one.
         first_epoch: int, epoch of the first pass.
-        repeat: bool, go on without end.
+        repeat: bool, go on without end; then every iterator begins with `first_epoch`.
         workers: int, batches that are made at a time. Default: the CPUs that this process may use.
         input_shape: of inputs that are no images but float32 arrays, without the batch.
 
@@ -55,13 +55,13 @@ def stream_batches(
         drop_remainder = total >= batch_size
     index, count = present_share()
     check_share(total, batch_size, drop_remainder, count)
-    epochs = itertools.count(first_epoch)
+    passes = Passes(first_epoch, repeat)
     input_type = tf.float32 if input_shape else tf.uint8
     input_shape = input_shape or (image_size[1], image_size[0], 3)
 
     @remembers_errors
-    def start_epoch():
-        epoch = next(epochs)
+    def start_epoch(given):
+        epoch = passes.epoch(given)
         rows = np.asarray(order(epoch), np.int64)
         if len(rows) != total:
             raise ValueError(f"epoch {epoch} has {len(rows)} rows, the first one had {total}")
@@ -72,8 +72,8 @@ def stream_batches(
         images, labels = make(int(epoch), rows)
         return [images, *(labels[key] for key in label_shapes)]
 
-    def rows_of_epoch(_):
-        epoch, rows = tf.numpy_function(start_epoch, [], [tf.int64, tf.int64])
+    def rows_of_epoch(given):
+        epoch, rows = tf.numpy_function(start_epoch, [given], [tf.int64, tf.int64])
         rows = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [total]))
         rows = rows.batch(batch_size, drop_remainder=drop_remainder)
         return rows.map(lambda batch: (tf.ensure_shape(epoch, []), part_of(batch, index, count)))
@@ -87,16 +87,37 @@ def stream_batches(
             for (key, (shape, _)), label in zip(label_shapes.items(), labels, strict=True)
         }
 
-    batches = tf.data.Dataset.from_tensors(0).flat_map(rows_of_epoch)
-    if repeat:
-        batches = batches.repeat()
-    batches = batches.map(
+    batches = passes.dataset.flat_map(rows_of_epoch).map(
         make_batch, num_parallel_calls=workers or available_cpus(), deterministic=True
     )
     steps = count_batches(total, batch_size, drop_remainder)
     infinite = tf.data.INFINITE_CARDINALITY
     batches = batches.apply(tf.data.experimental.assert_cardinality(infinite if repeat else steps))
     return batches.prefetch(2)
+
+
+class Passes:
+    """Which epoch a pass over a data set is.
+
+    An iterator over one pass cannot know how many there were, so passes are counted where they
+    begin, wanted or not. Endless iterators count for themselves, each from `first`.
+
+    Args:
+        first: int, the first epoch.
+        endless: bool.
+
+    Attributes:
+        dataset: `tf.data.Dataset` with a number for every pass, which `epoch` understands.
+    """
+
+    def __init__(self, first: int, endless: bool):
+        data = require_tensorflow().data.Dataset
+        self._begun = itertools.count(first)
+        self.dataset = data.counter(first) if endless else data.from_tensors(np.int64(-1))
+
+    def epoch(self, given: int) -> int:
+        """The epoch of a pass that begins now."""
+        return next(self._begun) if given < 0 else int(given)
 
 
 def count_batches(rows: int, batch_size: int, drop_remainder: bool) -> int:

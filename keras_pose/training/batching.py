@@ -79,12 +79,14 @@ class TrainingBatches:
             )
         self.cache_bytes = cache_bytes or max(CACHE, 8 * self.batch_size * IMAGE)
 
-    def stream(self, epoch: int, skip: int = 0):
+    def stream(self, epoch: int, skip: int = 0, endless: bool = False):
         """A `tf.data.Dataset` of epochs from the given one on.
 
         Args:
             epoch: int, counted from 0.
             skip: int, batches that are left out of each; for the rest of an epoch, in one pass.
+            endless: bool, one stream of all epochs, each iterator over which begins with the given
+                one. For engines that begin passes which nobody sees the end of.
         """
         recipe = self._recipe
         options: dict[str, Any] = {
@@ -93,6 +95,7 @@ class TrainingBatches:
             "seed": recipe.seed or 0,
             "first_epoch": epoch,
             "drop_remainder": self._full,
+            "repeat": endless,
         }
         arguments = self.data, self._estimator, self.batch_size, True
         if isinstance(self.data, PreparedShards):
@@ -100,7 +103,7 @@ class TrainingBatches:
         else:
             options |= {"cache_bytes": self.cache_bytes, "skip_batches": skip}
             batches = topdown_dataset(*arguments, **options)
-        return batches.take(self.steps - skip)
+        return batches if endless else batches.take(self.steps - skip)
 
     def images(self, epoch: int, batch: int) -> list[str]:
         """The image files of a batch, where they are at hand (shards hold none)."""

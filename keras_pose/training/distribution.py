@@ -68,6 +68,14 @@ class DeviceGroup:
         torch = keras.backend.backend() == "torch"
         return (self.index, self.processes) if torch else (0, 1)
 
+    @property
+    def peeks(self) -> bool:
+        """Whether Keras begins passes over training data that it does not train on.
+
+        Under `tf.distribute` it looks at a batch before it trains, and ahead after every epoch.
+        """
+        return keras.backend.backend() == "tensorflow" and self.devices > 1
+
     def prepare(self, model: keras.Model) -> keras.Model:
         """Readies a model that was made inside `distribute`, and has its weights, for `fit`.
 

@@ -42,6 +42,12 @@ class _Factored:
 
     def __init__(self, learning_rate, factors=None, norm_type=2, average=None, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
+        if self.gradient_accumulation_steps and copies_summed() > 1:
+            raise ValueError(
+                f"gradient_accumulation_steps {self.gradient_accumulation_steps} (accumulate of a "
+                "recipe) cannot be had on several devices under TensorFlow: take 1, and a smaller "
+                "batch_size if memory is short"
+            )
         self.factors = None if factors is None else [tuple(map(float, row)) for row in factors]
         self.norm_type = norm_type
         if isinstance(average, dict):

@@ -5,6 +5,7 @@ import pytest
 
 from keras_pose import TopdownEstimator
 from keras_pose.datasets import ShardSettings, prepare_shards
+from keras_pose.datasets.shares import share_of_batches
 from keras_pose.training.batching import TrainingBatches, read_data
 
 
@@ -27,6 +28,24 @@ def test_the_rest_of_an_epoch_is_that_of_a_whole_one(batches):
     for (images, labels), (same, also) in zip(whole[1:], rest, strict=True):
         np.testing.assert_array_equal(images, same)
         np.testing.assert_array_equal(labels["keypoints"], also["keypoints"])
+
+
+def test_every_iterator_over_an_endless_stream_begins_with_the_first_epoch(batches):
+    once = [images for epoch in (3, 4) for images, _ in batches.stream(epoch).as_numpy_iterator()]
+    endless = batches.stream(3, endless=True)
+    next(iter(endless))
+    for images, (same, _) in zip(once, endless.as_numpy_iterator(), strict=False):
+        np.testing.assert_array_equal(images, same)
+
+
+def test_processes_share_every_batch(batches):
+    whole = [images for images, _ in batches.stream(0).as_numpy_iterator()]
+    parts = []
+    for index in range(2):
+        with share_of_batches(index, 2):
+            parts.append([images for images, _ in batches.stream(0).as_numpy_iterator()])
+    for images, *halves in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(images, np.concatenate(halves))
 
 
 def test_images_of_a_batch_are_named(tiny_job, tmp_path):

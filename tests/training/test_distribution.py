@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from keras_pose.training.distribution import distribute
+from keras_pose.training.optimizers import SGD
 
 
 def test_one_device_changes_nothing(tiny):
@@ -25,6 +26,12 @@ def test_more_devices_than_there_are(backend):
 def test_devices_are_a_number_or_auto(devices):
     with pytest.raises(ValueError, match='devices must be "auto"'), distribute(devices):
         pass
+
+
+def test_accumulation_is_refused_where_copies_add_up_their_gradients(monkeypatch):
+    monkeypatch.setattr("keras_pose.training.optimizers.copies_summed", lambda: 2)
+    with pytest.raises(ValueError, match="cannot be had on several devices"):
+        SGD(0.1, gradient_accumulation_steps=2)
 
 
 def test_nothing_stays_after_it(tiny):

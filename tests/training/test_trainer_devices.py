@@ -1,4 +1,4 @@
-"""A job in two processes has the losses and weights of one."""
+"""A job on two devices has the losses and weights of one."""
 
 import os
 import subprocess
@@ -7,18 +7,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pytest
 from keras import ops
 
 from keras_pose import TopdownEstimator
 from keras_pose.training import Trainer
 from keras_pose.training.resuming import read_log
-
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "torch",
-    reason="a whole job is compared under torch only: under TensorFlow its losses differ by 0.8 %, "
-    "which is not understood yet; test_distribution_* compare the engines",
-)
 
 
 def test_two_devices_train_a_job_as_one_does(tiny_job, tmp_path):

@@ -1,12 +1,12 @@
 """Batches for training and evaluation from prepared shards, streamed from disk or a bucket."""
 
-import itertools
 import os
 from typing import Any
 
 import numpy as np
 
 from keras_pose.datasets.batches import (
+    Passes,
     available_cpus,
     check_counts,
     count_batches,
@@ -16,6 +16,7 @@ from keras_pose.datasets.batches import (
 )
 from keras_pose.datasets.shards.crops import PreparedCrops
 from keras_pose.datasets.shards.opening import PreparedShards, feature_spec, join
+from keras_pose.datasets.shares import check_share, part_of, present_share
 from keras_pose.datasets.transforms import TopdownAugment
 from keras_pose.datasets.transforms.schedule import AugmentSchedule
 from keras_pose.skeleton import Skeleton
@@ -100,19 +101,22 @@ def prepared_dataset(
     if drop_remainder is None:
         drop_remainder = training and len(shards) >= batch_size
     files = np.array([join(shards.folder, shard["file"]) for shard in shards.shards], dtype=object)
-    epochs = itertools.count(first_epoch)
+    passes = Passes(first_epoch, repeat)
+    index, count = present_share()
+    check_share(len(shards), batch_size, drop_remainder, count)
 
     together = min(open_shards, len(files)) if shuffle else 1
 
     @remembers_errors
-    def start_epoch():
-        epoch = next(epochs)
+    def start_epoch(given):
+        epoch = passes.epoch(given)
         rng = np.random.default_rng((seed, epoch))
         order = rng.permutation(len(files)) if shuffle else np.arange(len(files))
         return np.int64(epoch), files[order], rng.integers(2**62)
 
-    def records_of_epoch(_):
-        epoch, names, draw = tf.numpy_function(start_epoch, [], [tf.int64, tf.string, tf.int64])
+    def records_of_epoch(given):
+        types = [tf.int64, tf.string, tf.int64]
+        epoch, names, draw = tf.numpy_function(start_epoch, [given], types)
         names = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(names, [len(files)]))
         records = names.interleave(
             tf.data.TFRecordDataset,
@@ -123,7 +127,7 @@ def prepared_dataset(
         if shuffle:
             records = _shuffle(records, shuffle_buffer, tf.ensure_shape(draw, []))
         records = records.batch(batch_size, drop_remainder=drop_remainder)
-        return records.map(lambda batch: (tf.ensure_shape(epoch, []), batch))
+        return records.map(lambda batch: (tf.ensure_shape(epoch, []), part_of(batch, index, count)))
 
     columns = feature_spec(
         {name: shards.columns[name] for name in crops.columns(evaluation=not training)}
@@ -149,9 +153,7 @@ def prepared_dataset(
             for (key, (shape, _)), label in zip(label_shapes.items(), labels, strict=True)
         }
 
-    batches = tf.data.Dataset.from_tensors(0).flat_map(records_of_epoch)
-    if repeat:
-        batches = batches.repeat()
+    batches = passes.dataset.flat_map(records_of_epoch)
     workers = workers or available_cpus()
     # one call more than threads: a batch that waits for its turn keeps none of them idle
     batches = batches.map(make_batch, num_parallel_calls=workers + 1, deterministic=True)
