@@ -99,12 +99,14 @@ class ImageModel(PresetMixin, keras.Model):
 
     def call(self, images, training=None):
         self._check_size(images)
+        return self.head(self.features(images, training), training=training)
+
+    def features(self, images, training=None):
+        """The feature maps that the head gets, of the neck where there is one."""
         x = self.backbone(self.preprocess(images), training=training)
         x = list(x.values()) if isinstance(x, dict) else x
         x = list(x) if isinstance(x, list | tuple) else [x]
-        if self.neck is not None:
-            x = self.neck(x, training=training)
-        return self.head(x, training=training)
+        return x if self.neck is None else self.neck(x, training=training)
 
     def inference(self, flip_test: bool = False, decode: bool = True) -> Inference:
         """The predicting part as a Keras model of its own; made once per setting."""

@@ -146,7 +146,8 @@ def copy_fitting_variables(source, target) -> list[str]:
     left = []
     for path, (_, variable) in named_variables(target).items():
         if path in have and tuple(have[path][1].shape) == tuple(variable.shape):
-            variable.assign(have[path][1].value)
+            # JAX would share the array, and training one model would delete it from the other.
+            variable.assign(keras.ops.copy(have[path][1].value))
         else:
             left.append(path)
     return left

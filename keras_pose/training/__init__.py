@@ -22,6 +22,7 @@ _LAZY = {
     "WorstImages": "pictures",
     "TensorBoardLog": "tensorboard",
     "LearningRateLog": "tensorboard",
+    "Distiller": "distillation",
     "WeightAverage": "averaging",
     "SGD": "optimizers",
     "Adam": "optimizers",
