@@ -51,7 +51,7 @@ NOTEBOOKS = {
     ),
     "train_deeplabcut": Notebook(
         "train,export,import",
-        {"project": "/kaggle/input/my-deeplabcut-project", "out": Path(OUT, "tuned")},
+        {"project": "/kaggle/input/my-deeplabcut-project", "out": Path(OUT, "animal")},
     ),
     "predict_photos": Notebook(
         "torch",

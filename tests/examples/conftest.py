@@ -3,6 +3,7 @@
 import json
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
@@ -12,9 +13,10 @@ from keras_pose.codecs import MoveNetCodec
 from keras_pose.heads import MoveNetHead
 
 
-@pytest.fixture
-def small_preset(tmp_path):
+@pytest.fixture(scope="session")
+def small_preset(tmp_path_factory):
     """A network of MoveNet's kind that is quickly compiled, for one keypoint named dot."""
+    keras.utils.set_random_seed(0)
     head = MoveNetHead(1, MoveNetCodec((64, 64), (16, 16)), hidden=8)
     estimator = keras_pose.TopdownEstimator(
         ResNet(18, out_indices=(0,), base_channels=8),
@@ -22,7 +24,7 @@ def small_preset(tmp_path):
         skeleton=keras_pose.Skeleton("dot", ["dot"]),
         input_size=(64, 64),
     )
-    return str(estimator.save_to_preset(tmp_path / "small"))
+    return str(estimator.save_to_preset(tmp_path_factory.mktemp("presets") / "small"))
 
 
 ARROW = ("tip", "left_end", "right_end")
@@ -72,13 +74,13 @@ def _write_deeplabcut_project(folder) -> None:
     (folder / "config.yaml").write_text(f"Task: arrow\nscorer: me\nbodyparts:\n{bodyparts}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_arrows():
     """Writes a COCO file of eight pictures of arrows, and the pictures into a folder."""
     return _write_arrows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_deeplabcut_project():
     """Writes a DeepLabCut project of eight frames with an arrow each into a folder."""
     return _write_deeplabcut_project

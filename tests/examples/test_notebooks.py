@@ -11,17 +11,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# They set their own backend, in processes of their own.
+# They set their own backend, in a process of their own.
 pytestmark = pytest.mark.without_backend
+# Each notebook in a namespace of its own; one process, as most of the time goes into imports.
 RUN = """
-import json, sys
-cells, changes = json.load(sys.stdin)
-names = {"__name__": "__main__"}
-for cell in cells:
-    exec(cell, names)
-    if cell.startswith("from types import SimpleNamespace"):
-        assert vars(names["args"]).keys() >= changes.keys()
-        vars(names["args"]).update(changes)
+import contextlib, io, json, sys, traceback
+
+done = {}
+for name, (cells, changes) in json.load(sys.stdin).items():
+    names, said, error = {"__name__": "__main__"}, io.StringIO(), ""
+    try:
+        with contextlib.redirect_stdout(said):
+            for cell in cells:
+                exec(cell, names)
+                if cell.startswith("from types import SimpleNamespace"):
+                    assert vars(names["args"]).keys() >= changes.keys()
+                    vars(names["args"]).update(changes)
+    except Exception:
+        error = f"{cell}\\n\\n{traceback.format_exc()}"
+    done[name] = said.getvalue(), error
+json.dump(done, open("done.json", "w"))
 """
 
 
@@ -35,28 +44,54 @@ def tool():
     return module
 
 
-@pytest.fixture
-def run(tool, tmp_path):
-    """Runs a notebook with `/kaggle` in a temporary folder; returns what it prints."""
+@pytest.fixture(scope="module")
+def work(tool, small_preset, write_arrows, write_deeplabcut_project, tmp_path_factory):
+    """Runs all notebooks on made-up data, with a folder in the place of `/kaggle`.
 
-    def run(name, **changes):
-        cells = [
-            "".join(cell["source"]).replace("/kaggle/", f"{tmp_path.as_posix()}/kaggle/")
-            for cell in tool.notebook(name)["cells"]
-            if cell["cell_type"] == "code" and "install" not in cell["metadata"].get("tags", [])
-        ]
-        done = subprocess.run(
-            [sys.executable, "-c", RUN],
-            input=json.dumps([cells, changes]),
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=os.environ | {"MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "3"},
+    Returns the folder and a function from a notebook's name to what it printed.
+    """
+    kaggle = tmp_path_factory.mktemp("kaggle")
+    coco = kaggle / "input/my-keypoints"
+    coco.mkdir(parents=True)
+    write_arrows(coco / "train.json", coco / "images")
+    shutil.copy(coco / "train.json", coco / "val.json")
+    write_deeplabcut_project(kaggle / "input/my-deeplabcut-project")
+    photos = kaggle / "input/my-photos"
+    photos.mkdir()
+    shutil.copy(ROOT / "presets/samples/jump.jpg", photos)
+    (photos / "damaged.jpg").write_bytes(b"\xff\xd8\xff")
+    (photos / "notes.txt").touch()
+    short = {"preset": small_preset, "epochs": 1, "batch_size": 4}
+    changes = {
+        "finetune_movenet": short | {"no_export": True},
+        "train_deeplabcut": short | {"test_share": 0.25},
+        "predict_photos": {"show": importlib.util.find_spec("matplotlib") is not None},
+    }
+    assert changes.keys() == tool.NOTEBOOKS.keys()
+    orders = {
+        name: (
+            [
+                "".join(cell["source"]).replace("/kaggle/", f"{kaggle.as_posix()}/")
+                for cell in tool.notebook(name)["cells"]
+                if cell["cell_type"] == "code" and "tags" not in cell["metadata"]
+            ],
+            changed,
         )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
+        for name, changed in changes.items()
+    }
+    quiet = {"MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", RUN]
+    subprocess.run(
+        command, input=json.dumps(orders), text=True, cwd=kaggle, env=os.environ | quiet, check=True
+    )
+    done = json.loads((kaggle / "done.json").read_text())
 
-    return run
+    def said(name):
+        output, error = done[name]
+        assert not error, error
+        return output
+
+    return kaggle, said
 
 
 def test_they_are_what_the_tool_makes(tool):
@@ -74,34 +109,23 @@ def test_the_first_code_cells_install_and_choose_a_backend(tool):
         assert not any("argparse" in line for cell in cells for line in cell["source"])
 
 
-def test_a_coco_file(run, write_arrows, small_preset, tmp_path):
-    folder = tmp_path / "kaggle/input/my-keypoints"
-    folder.mkdir(parents=True)
-    write_arrows(folder / "train.json", folder / "images")
-    shutil.copy(folder / "train.json", folder / "val.json")
-    said = run(
-        "finetune_movenet", preset=small_preset, epochs=1, batch_size=4, no_export=True, lr=0.01
-    )
-    assert "last: " in said
-    assert (tmp_path / "kaggle/working/tuned/best/model.weights.h5").is_file()
+def test_a_coco_file(work):
+    kaggle, said = work
+    assert "last: " in said("finetune_movenet")
+    assert (kaggle / "working/tuned/best/model.weights.h5").is_file()
 
 
-def test_a_deeplabcut_project(run, write_deeplabcut_project, small_preset, tmp_path):
-    write_deeplabcut_project(tmp_path / "kaggle/input/my-deeplabcut-project")
-    said = run("train_deeplabcut", preset=small_preset, epochs=1, batch_size=4, test_share=0.25)
-    assert "train: 6 frames" in said and "test: 2 frames" in said
-    assert "error_px" in said and "boxes: none" in said
-    assert "movenet.tflite (litert): good" in said
+def test_a_deeplabcut_project(work):
+    _, said = work
+    text = said("train_deeplabcut")
+    assert "train: 6 frames" in text and "test: 2 frames" in text
+    assert "error_px" in text and "boxes: none" in text
+    assert "movenet.tflite (litert): good" in text
 
 
-def test_a_folder_of_photos(run, tmp_path):
-    folder = tmp_path / "kaggle/input/my-photos"
-    folder.mkdir(parents=True)
-    shutil.copy(ROOT / "presets/samples/jump.jpg", folder)
-    (folder / "damaged.jpg").write_bytes(b"\xff\xd8\xff")
-    (folder / "notes.txt").touch()
-    said = run("predict_photos", show=importlib.util.find_spec("matplotlib") is not None)
-    assert "jump.jpg: 1 found" in said and "damaged.jpg" in said and "notes" not in said
-    out = tmp_path / "kaggle/working/drawn"
+def test_a_folder_of_photos(work):
+    kaggle, said = work
+    text, out = said("predict_photos"), kaggle / "working/drawn"
+    assert "jump.jpg: 1 found" in text and "damaged.jpg" in text and "notes" not in text
     assert (out / "jump.jpg_pose.png").is_file()
     assert list(json.loads((out / "poses.json").read_text())) == ["jump.jpg"]
