@@ -1,22 +1,18 @@
-"""A short training on one device or several, for processes of its own.
+"""Short trainings on one device or several; TensorFlow is imported under itself only."""
 
-python shared_training.py OUT DEVICES [SETTING ...] trains on one device and on several, and writes
-what each logged and its final weights.
-"""
-
-import sys
+import random
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_pose import TopdownEstimator
 from keras_pose.backbones import ResNet
 from keras_pose.codecs import MSRAHeatmap
+from keras_pose.datasets.shares import present_share
 from keras_pose.heads import HeatmapHead
 from keras_pose.losses.comparison import HeatmapLoss
 from keras_pose.skeleton import Skeleton
-from keras_pose.training.distribution import distribute, launch
+from keras_pose.training.distribution import distribute
 from keras_pose.training.recipe import Recipe
 
 SIZE, BATCH, SAMPLES = 32, 8, 24
@@ -32,7 +28,7 @@ class LabelledMean(HeatmapLoss):
 
 
 def make_estimator():
-    keras.utils.set_random_seed(0)
+    random.seed(0)  # what seeds of initializers follow from; Keras' own function needs TensorFlow
     head = HeatmapHead(
         2,
         MSRAHeatmap((SIZE, SIZE), (8, 8), 1.0),
@@ -45,7 +41,24 @@ def make_estimator():
     return TopdownEstimator(backbone, head, skeleton=skeleton, input_size=(SIZE, SIZE))
 
 
-def make_batches(samples=SAMPLES):
+class Batches(keras.utils.PyDataset):
+    """Batches of arrays, of which each process takes its share."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.arrays, self.share = (images, labels), present_share()
+
+    def __len__(self):
+        return -(-len(self.arrays[0]) // BATCH)
+
+    def __getitem__(self, batch):
+        start, (index, count) = batch * BATCH, self.share
+        size = min(BATCH, len(self.arrays[0]) - start)
+        rows = slice(start + size * index // count, start + size * (index + 1) // count)
+        return keras.tree.map_structure(lambda array: array[rows], self.arrays)
+
+
+def make_batches(samples):
     random = np.random.default_rng(0)
     images = random.integers(0, 255, (samples, SIZE, SIZE, 3), np.uint8)
     points = random.uniform(4, SIZE - 4, (samples, 1, 2, 2)).astype("float32")
@@ -54,6 +67,10 @@ def make_batches(samples=SAMPLES):
     visible[np.arange(samples) % BATCH < BATCH // 2, :, 1] = 0
     visible[np.arange(samples) % BATCH < BATCH // 2 - 1] = 0
     labels = {"keypoints": points, "visible": visible}
+    if keras.backend.backend() != "tensorflow":
+        return Batches(images, labels)
+    import tensorflow as tf
+
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(BATCH)
 
 
@@ -67,48 +84,48 @@ class Steps(keras.callbacks.Callback):
         self.logs.append([float(logs[name]) for name in sorted(logs)])
 
 
-def train(out, devices, *settings):
+def train(out, devices, *scenarios):
+    """Writes what trainings logged and their final weights.
+
+    Args:
+        out: folder.
+        devices: int.
+        scenarios: of "plain"; "ragged": the last batch is not full, and there is validation;
+            "local": batch normalisation over the part of each device; "accumulate".
+    """
+    for scenario in scenarios:
+        _train(out, devices, scenario)
+
+
+def _train(out, devices, scenario):
     recipe = {
         "optimizer": {"type": "AdamW", "learning_rate": 1e-2, "global_clipnorm": 1e-2},
         "epochs": 2,
         "batch_size": BATCH,
         "average": {"kind": "constant", "momentum": 0.1},
+        "accumulate": 2 if scenario == "accumulate" else 1,
     }
-    if "accumulate" in settings:
-        recipe["accumulate"] = 2
-    if "half" in settings:
-        keras.config.set_dtype_policy("mixed_float16")
-    batches = make_batches(SAMPLES + 4 if "ragged" in settings else SAMPLES)
-    with distribute(devices, sync_batch_norm="local" not in settings) as group:
+    ragged = scenario == "ragged"
+    with distribute(devices, sync_batch_norm=scenario != "local") as group:
         assert group.devices == devices
         estimator = make_estimator()
+        samples = SAMPLES + 4 if ragged else SAMPLES
+        with group.sharing():
+            batches = make_batches(samples)
         plan = Recipe.from_dict(recipe).compile(estimator, len(batches), verbose=0)
         group.prepare(estimator)
-        steps, shared = Steps(), group.share(batches)
+        steps = Steps()
         history = estimator.fit(
-            shared,
+            batches,
             epochs=2,
             callbacks=[*plan.callbacks, steps],
-            validation_data=shared if "ragged" in settings else None,
+            validation_data=batches if ragged else None,
+            shuffle=False,
             verbose=0,
         )
-        images = next(iter(batches.as_numpy_iterator()))[0]
+        images = np.random.default_rng(0).integers(0, 255, (BATCH, SIZE, SIZE, 3), np.uint8)
         predicted = estimator.predict_on_batch(images)["keypoints"]
         last = {name: values[-1] for name, values in history.history.items()}
         weights = {f"weight {i}": value for i, value in enumerate(estimator.get_weights())}
-        name = out if group.processes == 1 else f"{out}.{group.index}"
-        np.savez(f"{name}.npz", logs=steps.logs, predicted=predicted, **last, **weights)
-
-
-if __name__ == "__main__":
-    out, devices, *settings = sys.argv[1:]
-    devices = int(devices)
-    if keras.backend.backend() == "tensorflow":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        split = [tf.config.LogicalDeviceConfiguration()] * devices
-        tf.config.set_logical_device_configuration(cpu, split)
-    train(f"{out}1", 1, *settings)
-    if keras.backend.backend() == "torch":
-        launch(train, devices, f"{out}{devices}", devices, *settings)
-    else:
-        train(f"{out}{devices}", devices, *settings)
+        name = f"{out}/{scenario}{devices}.{group.index}.npz"
+        np.savez(name, logs=steps.logs, predicted=predicted, **last, **weights)

@@ -1,11 +1,5 @@
 """A job on two devices has the losses and weights of one."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import keras
 import numpy as np
 from keras import ops
 
@@ -14,7 +8,7 @@ from keras_pose.training import Trainer
 from keras_pose.training.resuming import read_log
 
 
-def test_two_devices_train_a_job_as_one_does(tiny_job, tmp_path):
+def test_two_devices_train_a_job_as_one_does(distributed, tiny_job, tmp_path):
     config = tmp_path / "tiny/config.json"  # every device draws its own dropout
     config.write_text(config.read_text().replace('"rate": 0.2', '"rate": 0.0'))
     val = {"annotations": str(tmp_path / "dots.json")}
@@ -24,19 +18,7 @@ def test_two_devices_train_a_job_as_one_does(tiny_job, tmp_path):
     job.save(tmp_path / "job.json")
     one = Trainer(job, tmp_path / "one", verbose=0).run()
     two = tmp_path / "two"
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("train_job.py"), tmp_path / "job.json", two],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": keras.backend.backend(),
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    distributed.on_two_devices("train_job", "train", str(tmp_path / "job.json"), str(two))
     for ours, theirs in zip(
         read_log(tmp_path / "one/log.jsonl"), read_log(two / "log.jsonl"), strict=True
     ):
