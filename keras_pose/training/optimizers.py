@@ -143,6 +143,13 @@ class SGD(_Factored, keras.optimizers.SGD):
         factors, norm_type, average: see `AdamW`.
     """
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        if keras.backend.backend() != "torch":
+            return super()._backend_update_step(grads, trainable_variables, learning_rate)
+        from keras_pose.training.optimizers_torch import sgd_step
+
+        return sgd_step(self, grads, trainable_variables, learning_rate)
+
     def descend(self, gradient, variable, rate):
         step = gradient
         if self.momentum:
