@@ -1,9 +1,10 @@
 """Pose estimation with Keras 3: pretrained models, training, evaluation and export."""
 
 # The backend has to be settled before Keras is imported.
-from keras_pose.backend import choose_backend
+from keras_pose.backend import choose_backend, load_triton_first
 
 choose_backend()
+load_triton_first()
 
 # Modules that register classes are imported here, so that `keras.saving` finds them.
 from keras_pose import backbones, codecs, heads, layers, losses, necks

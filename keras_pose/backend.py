@@ -7,6 +7,7 @@ installation with one backend needs no setting at all.
 """
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -53,6 +54,22 @@ def choose_backend() -> None:
         raise SystemExit(2) from None
     if options is not None and chosen == "tensorflow":
         _import_quietly("tensorflow")
+
+
+def load_triton_first() -> None:
+    """Under PyTorch, imports Triton before anything imports TensorFlow, where it is installed.
+
+    After TensorFlow (2.21) Triton (3.9, part of PyTorch for GPUs) aborts the process; the other way
+    round they get on. PyTorch's compiler imports it where nobody expects it, so that training from
+    a tf.data input would end there.
+    """
+    import keras
+
+    if keras.backend.backend() != "torch" or "tensorflow" in sys.modules:
+        return
+    if importlib.util.find_spec("triton") is not None:
+        with contextlib.suppress(ImportError):  # PyTorch does without it, too
+            importlib.import_module("triton")
 
 
 def backend_reason() -> str:

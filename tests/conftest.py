@@ -8,6 +8,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+if importlib.util.find_spec("triton"):  # after TensorFlow it aborts the process
+    import triton  # noqa: F401
+
 import numpy as np
 import pytest
 

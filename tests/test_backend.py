@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from keras_pose import backend as module
@@ -118,3 +119,16 @@ def test_command_without_backend_says_one_sentence(choose):
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
         assert "pip install" in done.stderr
+
+
+@pytest.mark.parametrize("tensorflow", [False, True])
+def test_under_pytorch_triton_comes_before_tensorflow(monkeypatch, tensorflow):
+    loaded = []
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name == "triton" or None)
+    monkeypatch.setattr(module.importlib, "import_module", loaded.append)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    if tensorflow:
+        monkeypatch.setitem(sys.modules, "tensorflow", object())
+    module.load_triton_first()
+    wanted = keras.backend.backend() == "torch" and not tensorflow
+    assert loaded == ["triton"] * wanted
