@@ -73,8 +73,8 @@ def test_a_published_recipe_by_name_says_what_it_would_do(words, tmp_path, capsy
 
 
 def test_a_loss_that_is_no_number_ends_with_code_1(words, capsys):
-    options = ["--batch-size", "2", "--set", "optimizer.learning_rate=1e38", "--epochs", "9"]
-    options += ["--set", "schedule=[]", "--set", "optimizer.type=SGD"]
+    options = ["--set", 'optimizer={"type": "SGD", "learning_rate": 1e38}']
+    options += ["--set", "schedule=[]", "--batch-size", "2", "--epochs", "9"]
     assert main(["train", "movenet_finetune", *words, *options]) == 1
     assert "of the loss is " in capsys.readouterr().err
 
