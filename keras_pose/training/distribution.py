@@ -6,6 +6,7 @@ The engines are those of the backends: `keras.distribution.DataParallel` under J
 `docs/distributed.md`.
 """
 
+import atexit
 import functools
 import os
 import socket
@@ -195,14 +196,19 @@ def _start_torch(devices: int | None) -> Iterator[DeviceGroup]:
                 f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}"
             )
         torch.cuda.set_device(local)
-    joined = torch.distributed.is_initialized()
-    if not joined:
+    # Once for all groups of a process: processes that leave and meet again at the same port can
+    # wait for each other's old connections for ever.
+    if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
-    try:
-        yield DeviceGroup(processes, processes, index)
-    finally:
-        if not joined:
-            torch.distributed.destroy_process_group()
+        atexit.register(_leave)
+    yield DeviceGroup(processes, processes, index)
+
+
+def _leave() -> None:
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def launch(function: Callable, processes: int, *arguments: Any) -> None:
@@ -232,4 +238,7 @@ def _run(rank: int, processes: int, port: int, function: Callable, arguments: tu
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-    function(*arguments)
+    try:
+        function(*arguments)
+    finally:
+        _leave()
