@@ -28,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--preset", default="movenet_lightning_coco", help="what to start from")
     add("--whole-images", action="store_true", help="also learn and judge without boxes")
     add("--epochs", type=int, help="default: 30, with new keypoints 60")
-    add("--lr", type=float, help="peak learning rate; default: 3e-5, with new keypoints 1e-3")
+    add("--lr", type=float, help="peak learning rate; default: 3e-5, with new keypoints 5e-4")
     add("--batch-size", type=int, default=16, help="objects a step")
     add("--rotation", type=float, default=30, help="degrees; 180 for animals seen from above")
     add("--seed", type=int, default=0, help="of the training")

@@ -49,7 +49,7 @@ def test_new_keypoints_change_the_recipe_and_overrides_go_before_them():
     )
     assert (job.resolved().epochs, job.resolved(True).epochs) == (6, 6)
     assert job.resolved().optimizer["learning_rate"] == 3e-5
-    assert job.resolved(True).optimizer["learning_rate"] == 1e-3
+    assert job.resolved(True).optimizer["learning_rate"] == 5e-4
     assert (
         TrainingJob.load("movenet_finetune", train={"annotations": "t"}).resolved(True).epochs == 60
     )
