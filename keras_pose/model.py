@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import ops
 
 from keras_pose.layers import PixelNormalization, component, serialized, symbolic
 from keras_pose.prediction import BatchPredictor
@@ -36,8 +36,11 @@ class Inference(keras.Model):
         if self.flip_test:
             mirrored = self.model(self.model.mirrored(images), training=False)
             mirrored = codec.flip(mirrored, self.model.skeleton.flip_indices)
-            outputs = tree.map_structure(lambda a, b: 0.5 * (a + b), outputs, mirrored)
-        return self.model.select_outputs(codec.decode(outputs)) if self.decode else outputs
+            outputs = codec.merge(outputs, mirrored)
+        if not self.decode:
+            return outputs
+        outputs = self.model.head.instances(outputs)
+        return self.model.select_outputs(codec.decode(outputs))
 
     def predict_on_batch(self, x):
         """Outputs of one batch as NumPy arrays."""

@@ -1,6 +1,6 @@
 """What every codec is: keypoints to what a head learns, and back."""
 
-from keras import ops
+from keras import ops, tree
 
 
 class Codec:
@@ -36,6 +36,26 @@ class Codec:
             flip_indices: `(K,)` ints, the keypoint that each keypoint becomes in a mirror.
         """
         raise NotImplementedError
+
+    def merge(self, outputs: dict, mirrored: dict) -> dict:
+        """What a flip test decodes: of raw outputs and what `flip` made of the mirrored ones.
+
+        Default: their mean.
+        """
+        return tree.map_structure(lambda a, b: 0.5 * (a + b), outputs, mirrored)
+
+    def finish(self, decoded: dict) -> dict:
+        """The rest of decoding, on the host, for methods that need more than tensors can do.
+
+        Only codecs of bottom-up networks may have such a rest; what is exported ends before it.
+
+        Args:
+            decoded: what `decode` gave, as NumPy arrays of a batch.
+
+        Returns:
+            Default: the same.
+        """
+        return decoded
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

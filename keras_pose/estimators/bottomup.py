@@ -48,6 +48,8 @@ class BottomupEstimator(PoseEstimator):
     """
 
     task = "bottom-up pose"
+    # Whose keypoint is whose is only known after decoding.
+    metric = None
 
     def __init__(
         self,
@@ -153,6 +155,7 @@ class BottomupEstimator(PoseEstimator):
             members = [i for i, resized in enumerate(inputs) if resized.shape == shape]
             batch = np.stack([inputs[i] for i in members])
             decoded = self.predict_padded(batch, batch_size, flip_test=flip_test)
+            decoded = self.head.codec.finish(decoded)
             for row, i in enumerate(members):
                 poses = {name: values[row] for name, values in decoded.items()}
                 results[i] = self._result(poses, affines[i], sizes[i], threshold)

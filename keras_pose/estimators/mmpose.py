@@ -14,6 +14,7 @@ def from_mmpose(
     codec=None,
     udp: bool | None = None,
     box_padding: float | None = None,
+    resize: Mapping | None = None,
 ) -> PoseEstimator:
     """An estimator from an MMPose config and its weights. Nothing in the files is executed.
 
@@ -30,6 +31,9 @@ def from_mmpose(
         udp: bool, whether the model's crops are made by the unbiased warp (`use_udp` of
             `TopdownAffine`). Default: the config's, else False.
         box_padding: float, `padding` of `GetBBoxCenterScale`. Default: the config's, else 1.25.
+        resize: of bottom-up models, dict of `input_size`, `resize_mode`, `size_factor` and `fill`
+            of `BottomupEstimator`. Default: the config's, else what the reference's models with
+            this head have.
 
     Returns:
         The estimator with the weights loaded.
@@ -44,5 +48,6 @@ def from_mmpose(
     else:
         settings, _ = described(model_config)
     given = {"skeleton": skeleton, "codec": codec, "udp": udp, "box_padding": box_padding}
+    given["resize"] = resize
     settings |= {name: value for name, value in given.items() if value is not None}
     return build(state_dict=state_dict_or_path, **settings)

@@ -28,7 +28,7 @@ class PoseEstimator(ImageModel):
 
     task = "pose"
 
-    # What training shows besides the loss.
+    # What training shows besides the loss, or None.
     metric = "pck"
 
     def __init__(
@@ -51,7 +51,7 @@ class PoseEstimator(ImageModel):
         for name, part in (parts or {}).items():
             setattr(self, name, component(part))
         self._terms = {name: keras.metrics.Mean(name=name) for name in self._loss_terms()}
-        self._accuracy = keras.metrics.Mean(name=self.metric)
+        self._accuracy = keras.metrics.Mean(name=self.metric) if self.metric else None
         self.build()
 
     def fit(self, *args, callbacks=None, **kwargs):
@@ -116,7 +116,8 @@ class PoseEstimator(ImageModel):
         each = ops.ones_like(labels["visible"][:, 0, 0])
         for name, value in terms.items():
             self._terms[name].update_state(value * each)
-        self._track(labels, targets, outputs)
+        if self._accuracy is not None:
+            self._track(labels, targets, outputs)
         loss = sum(terms.values())
         for penalty in self.losses:
             loss = loss + penalty
@@ -128,7 +129,7 @@ class PoseEstimator(ImageModel):
 
     def _compare(self, targets: dict, outputs: dict) -> dict:
         """The terms of the loss."""
-        return self.head.loss_module(targets, outputs)
+        return self.head.compare(targets, outputs)
 
     def select_outputs(self, decoded: dict) -> dict:
         """The keypoints that predictions keep, of everything that is decoded."""

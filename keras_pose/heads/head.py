@@ -18,6 +18,30 @@ class Head(Composite):
         self.codec = component(codec)
         self.loss_module = component(loss_module)
 
+    def instances(self, outputs: dict) -> dict:
+        """Raw outputs with what further layers tell of each instance that they show.
+
+        For heads that look at each instance once more; it runs before the codec decodes.
+
+        Args:
+            outputs: of `call`; of a flip test what `Codec.merge` made of two of them.
+
+        Returns:
+            What `Codec.decode` reads. Default: the same.
+        """
+        return outputs
+
+    def compare(self, targets: dict, outputs: dict) -> dict:
+        """The terms of the loss.
+
+        For heads whose loss needs further layers; default: `loss_module(targets, outputs)`.
+
+        Args:
+            targets: of `Codec.encode`.
+            outputs: of `call`, float32.
+        """
+        return self.loss_module(targets, outputs)
+
     def get_config(self):
         return {
             **super().get_config(),

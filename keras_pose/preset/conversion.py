@@ -35,13 +35,14 @@ def build(
     codec=None,
     udp: bool = False,
     box_padding: float = 1.25,
+    resize: Mapping | None = None,
     overrides: Mapping | None = None,
 ) -> keras.Model:
     """The estimator that an MMPose model config describes, with its weights.
 
     Args:
-        model_config, skeleton, codec, udp, box_padding: see `translate_model`; the skeleton may
-            be the name of one.
+        model_config, skeleton, codec, udp, box_padding, resize: see `translate_model`; the skeleton
+            may be the name of one.
         state_dict: see `read_state_dict`; None leaves the initial values.
         overrides: arguments of the estimator that replace those of the config.
 
@@ -50,7 +51,7 @@ def build(
             architecture: it lists what differs and names the published one that is nearest.
     """
     skeleton = Skeleton.resolve(skeleton).to_dict()
-    config = translate_model(model_config, skeleton, codec, udp, box_padding)
+    config = translate_model(model_config, skeleton, codec, udp, box_padding, resize)
     config["config"].update(overrides or {})
     if state_dict is None:
         return keras.saving.deserialize_keras_object(config)

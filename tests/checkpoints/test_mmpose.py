@@ -115,7 +115,7 @@ def test_shifting_in_flip_tests_is_a_setting_of_the_codec():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("type", "BottomupPoseEstimator", "only TopdownPoseEstimator models"),
+        ("type", "EDPose", "only models of the types TopdownPoseEstimator"),
         ("backbone.type", "NoSuchNet", "backbone: MMPose's NoSuchNet has no counterpart here"),
         ("backbone.in_channels", 1, "ResNet with in_channels=1 has no counterpart here"),
         ("backbone.plugins", [], "ResNet has a setting 'plugins' that is not known here"),

@@ -27,7 +27,12 @@ _MEANINGLESS = {
 
 
 def translate_model(
-    config: Mapping, skeleton, codec=None, udp: bool = False, box_padding: float = 1.25
+    config: Mapping,
+    skeleton,
+    codec=None,
+    udp: bool = False,
+    box_padding: float = 1.25,
+    resize: Mapping | None = None,
 ) -> dict:
     """The Keras config of the estimator that an MMPose model config describes.
 
@@ -38,6 +43,9 @@ def translate_model(
             of the head's decoder: a list for heads that learn several levels of targets.
         udp: whether crops are made by the unbiased warp.
         box_padding: how much larger than its box a crop is.
+        resize: of bottom-up models, how photos become inputs: `input_size`, `resize_mode`,
+            `size_factor` and `fill` of `BottomupEstimator`, as far as they are not those that all
+            models with this head share.
 
     Returns:
         A dict for `keras.saving.deserialize_keras_object`.
@@ -47,10 +55,12 @@ def translate_model(
     """
     if config.get("type") == "PoseLifter":
         return _lifter(config, skeleton, codec)
+    if config.get("type") == "BottomupPoseEstimator":
+        return _bottomup(config, skeleton, udp, resize or {})
     if config.get("type") != "TopdownPoseEstimator":
         raise ValueError(
-            "only TopdownPoseEstimator models and PoseLifters can be translated, got "
-            f"{config.get('type')!r}"
+            "only models of the types TopdownPoseEstimator, BottomupPoseEstimator and PoseLifter "
+            f"can be translated, got {config.get('type')!r}"
         )
     test = config.get("test_cfg") or {}
     translation = _Translation({**test, "plain_warp": not udp})
@@ -70,6 +80,30 @@ def translate_model(
             "input_size": list(_decoder(head)["input_size"]),
             "box_padding": box_padding,
             "udp": udp,
+        },
+    )
+
+
+def _bottomup(config: Mapping, skeleton, udp: bool, resize: Mapping) -> dict:
+    """`translate_model` of a model that finds everybody in a photo."""
+    translation = _Translation(config.get("test_cfg") or {})
+    neck, head = config.get("neck"), config["head"]
+    # One-stage models were trained without a codec, on grey borders.
+    codec = head.get("decoder")
+    one_stage = {"input_size": [640, 640], "resize_mode": "fit", "fill": 114}
+    shared = {"input_size": codec["input_size"], "resize_mode": "expand"} if codec else one_stage
+    settings = {**shared, **resize}
+    return keras_config(
+        "BottomupEstimator",
+        {
+            "preprocess": _preprocess(config.get("data_preprocessor") or {}),
+            "backbone": translation(config["backbone"], "backbone"),
+            "neck": translation(neck, "neck") if neck else None,
+            "head": translation(head, "head"),
+            "skeleton": skeleton,
+            "udp": udp,
+            **settings,
+            "input_size": list(settings["input_size"]),
         },
     )
 
