@@ -1,5 +1,7 @@
 """From the highest pixel of a map to where between the pixels the keypoint is."""
 
+import math
+
 import numpy as np
 from keras import ops
 
@@ -21,11 +23,11 @@ def quarter_step(maps, x, y, tie=0.0):
 
     Args:
         maps: `(B, h, w, K)`.
-        x, y: `(B, K)` float32, whole pixels.
-        tie: difference up to which neighbours count as equal, `(B, K)` or a number.
+        x, y: `(B, K)` or `(B, K, n)` float32, whole pixels.
+        tie: difference up to which neighbours count as equal, shaped as x or a number.
 
     Returns:
-        Steps along x and y, each `(B, K)`: -0.25, 0 or 0.25. At the border they are 0, and along an
+        Steps along x and y, shaped as x: -0.25, 0 or 0.25. At the border they are 0, and along an
         axis in the second row or column too, as in MMPose 1.3.2.
     """
     _, height, width, _ = maps.shape
@@ -77,10 +79,11 @@ def udp_dark_step(maps, x, y, blur_kernel_size: int):
     is all but flat around its maximum the step can be long.
 
     Args:
-        maps, x, y, blur_kernel_size: as in `dark_step`.
+        maps, blur_kernel_size: as in `dark_step`.
+        x, y: `(B, K)` or `(B, K, n)` float32, the maxima in whole pixels.
 
     Returns:
-        Steps along x and y in map pixels, each `(B, K)`.
+        Steps along x and y in map pixels, shaped as x.
     """
     blurred = with_maximum_of(blur_maps(maps, blur_kernel_size), maps, (1, 2))
     values = _around(blurred, x, y, [(0, 0), *_NEAR, *_DIAGONAL])
@@ -97,9 +100,14 @@ def udp_dark_step(maps, x, y, blur_kernel_size: int):
 
 
 def _around(maps, x, y, places):
-    """Values `(B, K)` at each of the places around `(x, y)`; outside: of the nearest pixel."""
-    dx, dy = (constant(offsets) for offsets in np.transpose(places))
-    values = values_at(maps, x[..., None] + dx, y[..., None] + dy)
+    """Values of x's shape at each of the places around `(x, y)`; outside: of the nearest pixel."""
+    count, *rest = x.shape[1:]
+    steps = (constant(offsets) for offsets in np.transpose(places))
+    flat = (
+        ops.reshape(v[..., None] + step, (-1, count, math.prod(rest) * len(places)))
+        for v, step in zip((x, y), steps, strict=True)
+    )
+    values = ops.reshape(values_at(maps, *flat), (-1, count, *rest, len(places)))
     return [values[..., i] for i in range(len(places))]
 
 
