@@ -291,8 +291,8 @@ class PoseLifter(PoseEstimator):
         """Networks that put out all frames may be trained with fewer."""
         return shape[1] if self.output_frames == self.frames else self.output_frames
 
-    def _loss_terms(self):
-        terms = super()._loss_terms()
+    def loss_terms(self):
+        terms = super().loss_terms()
         return terms if self.traj_head is None else (*terms, *self.traj_head.loss_module.terms)
 
     def _compare(self, targets, outputs):

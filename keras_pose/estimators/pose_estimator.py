@@ -50,7 +50,7 @@ class PoseEstimator(ImageModel):
             )
         for name, part in (parts or {}).items():
             setattr(self, name, component(part))
-        self._terms = {name: keras.metrics.Mean(name=name) for name in self._loss_terms()}
+        self._terms = {name: keras.metrics.Mean(name=name) for name in self.loss_terms()}
         self._accuracy = keras.metrics.Mean(name=self.metric) if self.metric else None
         self.build()
 
@@ -123,8 +123,8 @@ class PoseEstimator(ImageModel):
             loss = loss + penalty
         return loss / copies_summed()
 
-    def _loss_terms(self) -> tuple[str, ...]:
-        """Names of what `_compare` returns."""
+    def loss_terms(self) -> tuple[str, ...]:
+        """Names of the terms of the loss, which the logs have too."""
         return () if self.head.loss_module is None else self.head.loss_module.terms
 
     def _compare(self, targets: dict, outputs: dict) -> dict:

@@ -82,6 +82,11 @@ class KeypointEvaluation(keras.callbacks.Callback):
             # The progress bar has not ended its line yet.
             print(f"\n{self.name}: {self.result}", flush=True)
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the numbers that are measured, without the prefix."""
+        return self._evaluation.names
+
     def direction(self, metric: str) -> str | None:
         """Whether more or less of one of this callback's metrics is better.
 

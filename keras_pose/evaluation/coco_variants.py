@@ -115,6 +115,11 @@ def wholebody_ap(
     Raises:
         ValueError: for malformed input.
     """
+    count = sum(count for count, _ in WHOLEBODY_PARTS.values())
+    if len(sigmas) != count:
+        raise ValueError(
+            f"COCO-WholeBody's AP is of {count} keypoints, the sigmas are of {len(sigmas)}"
+        )
     data = read_records(ground_truth, "ground_truth")
     merged = dict(data) | {"annotations": [_joined(a) for a in data["annotations"]]}
     truth = GroundTruthTable.from_coco(merged)

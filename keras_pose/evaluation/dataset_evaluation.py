@@ -39,6 +39,9 @@ class DatasetEvaluation:
     Raises:
         ValueError: for unknown metrics, or data that lack what one needs (sigmas, head boxes, ...):
             this is found out here and not after all has been predicted.
+
+    Attributes:
+        names: of the numbers that are measured, in the order of the metrics.
     """
 
     def __init__(
@@ -54,15 +57,16 @@ class DatasetEvaluation:
             metrics = DISTANCES if dataset.skeleton.sigmas is None else ("ap",)
         elif isinstance(metrics, str | Mapping) or not metrics:
             raise ValueError(f"metrics must be a list with at least one metric, got {metrics!r}")
-        self.instance_metrics, self.metrics = [], []
+        self.instance_metrics, self.metrics, self.names = [], [], []
         for metric in metrics:
             settings = dict(metric) if isinstance(metric, Mapping) else {"name": metric}
             name = str(settings.pop("name", "")).lower()
             if name in INSTANCE_METRICS:
                 self.instance_metrics.append(_instance_metric(name, dataset, engine, settings))
+                self.names += self.instance_metrics[-1].names
             else:
                 self.metrics.append(keypoint_metric(metric))
-        rehearse(self.metrics, dataset)
+                self.names += rehearse(self.metrics[-1:], dataset)
         self._rows = {number: row for row, number in enumerate(dataset.ids.tolist())}
 
     def measure(
@@ -163,19 +167,22 @@ class DatasetEvaluation:
         return found, by_keypoint_name(found, poses)
 
 
-def rehearse(metrics: Sequence[KeypointMetric], dataset: KeypointDataset) -> None:
+def rehearse(metrics: Sequence[KeypointMetric], dataset: KeypointDataset) -> list[str]:
     """Raises now what metrics would say after all has been predicted: what the data lack.
 
     The annotated pose of the first object is measured.
+
+    Returns:
+        Names of the numbers; none where there are no objects.
     """
     if not metrics or not len(dataset):
-        return
+        return []
     columns = {
         "scores": np.ones((1, dataset.skeleton.num_keypoints)),
         "box_scores": np.ones(1),
         "crop_areas": np.ones(1),
     }
-    measure(metrics, Poses.of(dataset, dataset.keypoints[:1], [0], columns))
+    return list(measure(metrics, Poses.of(dataset, dataset.keypoints[:1], [0], columns)).values)
 
 
 def _instance_metric(name, dataset, engine, settings) -> InstanceMetric:

@@ -22,6 +22,7 @@ class InstanceMetric:
 
     Attributes:
         truth: GroundTruthTable of the people who could be found.
+        names: of the numbers that `measure` gives.
 
     Raises:
         ValueError: if the data lack what the metric needs; the message says what.
@@ -53,7 +54,7 @@ class InstanceMetric:
         # float32 to the decimal number that it stands for
         sigmas = dataset.skeleton.sigmas
         self.sigmas = None if sigmas is None else [float(str(sigma)) for sigma in sigmas]
-        self.measure([])
+        self.names = list(self.measure([]))
 
     def measure(self, results: list[dict]) -> dict[str, float]:
         """The numbers of COCO results."""

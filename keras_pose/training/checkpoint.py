@@ -128,10 +128,12 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
 
 def _variables(model) -> dict[str, dict[str, Any]]:
     """All that changes in a training, numbered in the order in which it was made."""
+    fixed = {id(variable) for variable in getattr(model, "fixed_variables", ())}
+    changing = [variable for variable in model.variables if id(variable) not in fixed]
     return {
         group: {f"{i:05d}": variable for i, variable in enumerate(variables)}
         for group, variables in (
-            ("model", model.variables),
+            ("model", changing),
             ("optimizer", model.optimizer.variables),
             ("metrics", model.metrics_variables),
         )

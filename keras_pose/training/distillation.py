@@ -120,6 +120,11 @@ class Distiller(TopdownEstimator):
         """The estimator that learns, without its teacher."""
         return self._student
 
+    @property
+    def fixed_variables(self) -> list:
+        """Those of the teacher, which checkpoints need not hold."""
+        return self.teacher.variables
+
     def call(self, images, training=None):
         """The student's raw outputs, and beside them what the loss compares."""
         self._check_size(images)
@@ -165,8 +170,8 @@ class Distiller(TopdownEstimator):
         """That of the student."""
         return self._student.get_config()
 
-    def _loss_terms(self):
-        terms = () if self._head_only else super()._loss_terms()
+    def loss_terms(self):
+        terms = () if self._head_only else super().loss_terms()
         for loss in (self._divergence, self.distillation):
             terms += () if loss is None else loss.terms
         return terms

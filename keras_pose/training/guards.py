@@ -62,8 +62,7 @@ class StopAtBadLoss(keras.callbacks.Callback):
         )
 
     def _terms(self) -> Sequence[str]:
-        head = getattr(self._model, "head", None)
-        return getattr(getattr(head, "loss_module", None), "terms", ())
+        return self._model.loss_terms() if hasattr(self._model, "loss_terms") else ()
 
 
 _OUT_OF_MEMORY = (

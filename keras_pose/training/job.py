@@ -18,6 +18,7 @@ from keras_pose.training.schedule import unknown
 _FOLDER = PRESETS / "recipes"
 _PUBLISHED = "mmpose.json"
 _MODEL = ("preset", "skeleton", "weights")
+_TEACHER = ("preset", "head_only", "feature_weight", "logit_weight")
 _DATA = ("annotations", "images", "shards")
 _PATHS = ("annotations", "images", "shards", "preset", "skeleton")
 
@@ -47,6 +48,9 @@ class TrainingJob:
         patience: int, judgements without a better one after which the training stops.
         save_every: int, steps from one checkpoint to the next; there is one at the end of every
             epoch anyway.
+        teacher: dict of `preset`, the larger model that a first stage of distillation learns from,
+            and `feature_weight` and `logit_weight`, see `Distiller`; or of `head_only`, true for
+            the second stage, in which the model's own head is learnt again.
 
     Raises:
         ValueError: for unknown keys on any level, with the nearest known ones, and for missing
@@ -67,9 +71,11 @@ class TrainingJob:
     metrics: Sequence[Any] | None = None
     patience: int | None = None
     save_every: int | None = None
+    teacher: Mapping[str, Any] | None = None
 
     def __post_init__(self):
-        for what, known in (("model", _MODEL), ("train", _DATA), ("val", _DATA)):
+        parts = {"model": _MODEL, "train": _DATA, "val": _DATA, "teacher": _TEACHER}
+        for what, known in parts.items():
             settings = getattr(self, what)
             if settings is None:
                 continue
@@ -89,6 +95,13 @@ class TrainingJob:
             raise ValueError("job: val needs annotations, a COCO keypoint file")
         if self.whole_images and "shards" in self.train:
             raise ValueError("job: whole_images needs annotations; shards hold crops of the boxes")
+        if self.teacher is not None and bool(self.teacher.get("head_only")) == (
+            "preset" in self.teacher
+        ):
+            raise ValueError(
+                "job: teacher needs a preset to learn from, or head_only where the model learns "
+                "from itself; one of them"
+            )
         for name in ("patience", "save_every"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
@@ -248,7 +261,7 @@ def _absolute(settings: Mapping[str, Any], folder: Path | None = None) -> dict[s
 
     return {
         part: {key: place(key, value) for key, value in entry.items()}
-        if part in ("model", "train", "val") and isinstance(entry, Mapping)
+        if part in ("model", "train", "val", "teacher") and isinstance(entry, Mapping)
         else entry
         for part, entry in settings.items()
     }

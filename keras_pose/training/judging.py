@@ -12,31 +12,15 @@ from keras_pose import evaluation
 from keras_pose.datasets import KeypointDataset
 from keras_pose.datasets.whole_images import box_margin
 from keras_pose.estimators.alone import find_alone
+from keras_pose.evaluation.coco_variants import WHOLEBODY_PARTS
+from keras_pose.evaluation.dataset_evaluation import DISTANCES, DatasetEvaluation
 from keras_pose.evaluation.keypoint_metrics import METRICS
 from keras_pose.evaluation.metric import lower_is_better
 from keras_pose.training.recipe import Recipe
 from keras_pose.training.schedule import unknown
 
-# What is measured where nothing is asked for: AP needs sigmas and boxes.
-_DISTANCES = ("pck", evaluation.EPE("error_px"))
-# What metrics of whole images ("ap" and its like) measure, the most important first.
-_OF_IMAGES = ("AP", "AP50", "AP75", "AR", "AP_M", "AP_L", "AP_E", "AP_H")
-
-
-def _names(dataset, metrics) -> list[str]:
-    """What metrics call their numbers.
-
-    Raises:
-        ValueError: for a metric that needs what the data set lacks.
-    """
-    names = []
-    for metric in metrics:
-        kind = metric.get("name", "") if isinstance(metric, Mapping) else str(metric)
-        if kind.lower() == "ap" or (isinstance(metric, str) and kind.lower() not in METRICS):
-            names += _OF_IMAGES
-        else:
-            names += evaluation.evaluate(dataset.keypoints, dataset, metric).metrics
-    return list(dict.fromkeys(names))
+# Metrics with rules of their own, by the data set that monitors like "crowdpose/AP" name.
+_OF_OWNERS = {"crowdpose": "crowdpose", "coco-wholebody": "wholebody"}
 
 
 class BoxJudge:
@@ -57,8 +41,7 @@ class BoxJudge:
         self._callback = evaluation.KeypointEvaluation(
             dataset, metrics=metrics, batch_size=batch_size, verbose=0
         )
-        default = _DISTANCES if dataset.skeleton.sigmas is None else ("ap",)
-        self.names = _names(dataset, default if metrics is None else metrics)
+        self.names = self._callback.names
 
     def __call__(self, estimator: Any) -> evaluation.EvaluationResult:
         return self._callback.evaluate(estimator)
@@ -75,11 +58,11 @@ class AloneJudge:
 
     def __init__(self, dataset: KeypointDataset, margin: float, metrics: Sequence | None = None):
         self._dataset, self._margin = dataset, margin
-        self._metrics = list(metrics or reversed(_DISTANCES))
+        self._metrics = list(metrics or reversed(DISTANCES))
         for metric in self._metrics:
             if str(metric).lower() == "ap":
                 raise ValueError("AP is measured in boxes; with whole_images ask for pck, epe, ...")
-        self.names = _names(dataset, self._metrics)
+        self.names = DatasetEvaluation(dataset, metrics=self._metrics).names
 
     def __call__(self, estimator: Any) -> evaluation.EvaluationResult:
         poses = find_alone(estimator, list(self._dataset.image_paths), self._margin)
@@ -112,9 +95,11 @@ def judge_of(
     Raises:
         ValueError: for a metric that needs what the data set lacks.
     """
-    name = str(recipe.monitor or "").rpartition("/")[2].lower()
+    owner, _, name = str(recipe.monitor or "").lower().rpartition("/")
     if metrics is None and name in METRICS:
         metrics = [name]
+    elif metrics is None and (owner in _OF_OWNERS or owner in WHOLEBODY_PARTS):
+        metrics = [_OF_OWNERS.get(owner, "wholebody")]
     if train is None:
         return BoxJudge(val, metrics, batch_size)
     return AloneJudge(val, box_margin(train), metrics)
@@ -124,16 +109,17 @@ def monitored(recipe: Recipe, names: Sequence[str]) -> tuple[str, str]:
     """Name and direction, "max" or "min", of the number that the best weights are chosen by.
 
     Args:
-        recipe: its `monitor` is one of the names, whatever stands before a slash, or the beginning
-            of one ("PCK" for "PCK@0.05"). None: the first name.
+        recipe: its `monitor` is one of the names ("AP", "foot/AP"), also behind the name of a data
+            set ("coco/AP"), or the beginning of one ("PCK" for "PCK@0.05"). None: the first name.
         names: of what is measured.
 
     Raises:
         ValueError: for a number that is not measured, with the nearest.
     """
-    wanted = str(recipe.monitor or names[0]).rpartition("/")[2]
-    found = [name for name in names if name.lower() == wanted.lower()]
-    found += [name for name in names if name.lower().startswith(wanted.lower())]
+    whole = str(recipe.monitor or names[0]).lower()
+    tests = (str.__eq__, str.startswith)
+    wanted = (whole, whole.rpartition("/")[2])
+    found = [n for test in tests for text in wanted for n in names if test(n.lower(), text)]
     if not found:
         raise ValueError(
             f"monitor: {unknown('number', recipe.monitor, names)}; metrics says what is measured"

@@ -18,6 +18,7 @@ from keras_pose.evaluation import EvaluationResult
 from keras_pose.files import replacing, writable_folder
 from keras_pose.training.batching import TrainingBatches, read_data
 from keras_pose.training.checkpoint import Checkpoint, read_checkpoint
+from keras_pose.training.distillation import Distiller
 from keras_pose.training.distribution import DeviceGroup
 from keras_pose.training.guards import StopAtBadLoss, as_training_error
 from keras_pose.training.job import TrainingJob
@@ -119,7 +120,8 @@ class Trainer:
             for stray in self.out.glob(".*.partial*"):  # of a process that died while it wrote
                 stray.unlink(missing_ok=True)
             self.job.save(self.out / JOB)
-        run = TrainingRun(self.estimator, self.out, self._before())
+        learnt = getattr(self.estimator, "student", self.estimator)
+        run = TrainingRun(learnt, self.out, self._before())
         self._fit(run.results)
         self._finish(run, started)
         return run
@@ -185,7 +187,8 @@ class Trainer:
                 estimator = estimator.with_skeleton(wanted)
         finally:
             keras.config.set_dtype_policy(policy)
-        self.estimator, self.recipe = estimator, self.job.resolved(self.anew)
+        self.recipe = self.job.resolved(self.anew)
+        self.estimator = self._with_teacher(estimator)
         if not weights:
             self._say(f"{model['preset']} starts with new weights")
         elif self.anew:
@@ -193,6 +196,20 @@ class Trainer:
                 f"the last layers start anew for the {wanted.num_keypoints} keypoints of "
                 f"{self.data.name}; {model['preset']} has {have.num_keypoints} others"
             )
+
+    def _with_teacher(self, estimator: TopdownEstimator) -> TopdownEstimator:
+        """The estimator, or the one that learns from a teacher for it."""
+        settings = dict(self.job.teacher or {})
+        if not settings:
+            return estimator
+        preset = settings.pop("preset", None)
+        if settings.pop("head_only", False):
+            self.anew = True
+            self._say(f"a new head learns from that of {self.job.model['preset']}")
+            return Distiller.second_stage(estimator, **settings)
+        teacher = TopdownEstimator.from_preset(preset)
+        self._say(f"learns from {preset}, too")
+        return Distiller(estimator, teacher, epochs=self.recipe.epochs, **settings)
 
     def _judges(self) -> dict[str, Any]:
         """Judges by what stands behind "before" and "last" in the results; "" decides."""

@@ -225,7 +225,7 @@ def test_heads_without_bins_learn_from_features_only(tiny, pair):
         Distiller(heatmaps, pair[1], feature_weight=0)
     with pytest.raises(ValueError, match="the student's are 4x4, the teacher's 1x1: leave them"):
         Distiller(heatmaps, pair[1])
-    assert Distiller(heatmaps, tiny()[0], logit_weight=0)._loss_terms() == ("loss_kpt", "loss_fea")
+    assert Distiller(heatmaps, tiny()[0], logit_weight=0).loss_terms() == ("loss_kpt", "loss_fea")
 
 
 def test_a_model_survives_the_training_of_its_copy(pair, batch):

@@ -141,6 +141,8 @@ def test_numbers_are_found_by_the_names_of_published_recipes():
     assert monitored(recipe, ["AP", "AP50"]) == ("AP", "max")
     other = Recipe({"type": "SGD", "learning_rate": 0.1}, 1, 64, monitor="NME")
     assert monitored(other, ["PCK@0.05", "NME"]) == ("NME", "min")
+    part = Recipe({"type": "SGD", "learning_rate": 0.1}, 1, 64, monitor="foot/AP")
+    assert monitored(part, ["AP", "body/AP", "foot/AP"]) == ("foot/AP", "max")
 
 
 def test_judgements_that_count_nobody_are_never_the_best(tmp_path):
@@ -149,3 +151,37 @@ def test_judgements_that_count_nobody_are_never_the_best(tmp_path):
     assert not judging.better(-1)
     assert not judging.better(float("nan"))
     assert judging.better(3.0)
+
+
+def test_a_job_learns_from_a_teacher_and_goes_on_exactly(tiny_job, tmp_path):
+    teacher = {"preset": str(tmp_path / "tiny"), "feature_weight": 0.1, "logit_weight": 0}
+    job = tiny_job({"epochs": 2}, teacher=teacher)
+    whole = Trainer(job, tmp_path / "whole", verbose=0).run()
+    row = json.loads((tmp_path / "whole/log.jsonl").read_text().splitlines()[0])
+    assert {"loss_kpt", "loss_fea"} <= row.keys()
+    assert type(whole.estimator) is TopdownEstimator
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.seen == 5:
+                raise KeyboardInterrupt
+            self.seen += 1
+
+        seen = 0
+
+    job = tiny_job({"epochs": 2}, teacher=teacher, save_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(job, tmp_path / "out", verbose=0, callbacks=[Stop()]).run()
+    rest = Trainer(job, tmp_path / "out", resume=True, verbose=0)
+    assert rest.start.facts["step"] == 2
+    assert len(rest.start.arrays["model"]) == len(rest.estimator.variables) - len(
+        rest.estimator.teacher.variables
+    )
+    for a, b in zip(whole.estimator.weights, rest.run().estimator.weights, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(a), ops.convert_to_numpy(b))
+
+
+@pytest.mark.parametrize("teacher", [{}, {"preset": "x", "head_only": True}])
+def test_a_teacher_is_a_preset_or_the_model_itself(tiny_job, teacher):
+    with pytest.raises(ValueError, match="teacher needs a preset to learn from, or head_only"):
+        tiny_job(teacher=teacher)
