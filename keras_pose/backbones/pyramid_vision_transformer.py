@@ -8,17 +8,15 @@ from keras import ops
 from keras_pose.layers import (
     Composite,
     Conv2D,
-    Dense,
     DepthwiseConv2D,
     DropPath,
     LayerNormalization,
     LazyInitialization,
+    MultiheadAttention,
     Stack,
     activation,
-    attend,
     drop_path_rates,
     resize,
-    split_heads,
 )
 from keras_pose.layers.transformer import PatchEmbedding
 
@@ -56,40 +54,6 @@ class Positions(LazyInitialization, Composite):
     def call(self, x):
         grid = ops.reshape(self.pos_embed, (1, *self._shape))
         return x + resize(grid, x.shape[1:3])
-
-
-class MultiheadAttention(LazyInitialization, Composite):
-    """Tokens `(B, N, C)` attend to others `(B, M, C)`, with the names of PyTorch's module."""
-
-    def __init__(self, channels, heads, **kwargs):
-        super().__init__(**kwargs)
-        self.out_proj = Dense(channels)
-        self._channels = channels
-        self._heads = heads
-
-    def build(self, input_shape):
-        # Queries, keys and values one below the other, in PyTorch's layout (outputs, inputs).
-        self.in_proj_weight = self.add_weight(
-            name="in_proj_weight",
-            shape=(3 * self._channels, self._channels),
-            initializer="glorot_uniform",
-        )
-        self.in_proj_bias = self.add_weight(
-            name="in_proj_bias", shape=(3 * self._channels,), initializer="zeros"
-        )
-        super().build(input_shape)
-
-    def call(self, x, others=None):
-        kernel = ops.transpose(self.in_proj_weight)
-        bias = ops.convert_to_tensor(self.in_proj_bias)
-        if others is None:
-            parts = split_heads(ops.matmul(x, kernel) + bias, 3, self._heads)
-        else:
-            own = self._channels
-            query = ops.matmul(x, kernel[:, :own]) + bias[:own]
-            pair = ops.matmul(others, kernel[:, own:]) + bias[own:]
-            parts = [*split_heads(query, 1, self._heads), *split_heads(pair, 2, self._heads)]
-        return self.out_proj(attend(*parts))
 
 
 class SpatialReductionAttention(Composite):

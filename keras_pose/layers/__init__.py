@@ -1,7 +1,13 @@
 """Building blocks: convolutions with PyTorch's conventions, fast on every backend."""
 
 from keras_pose.layers.activation import activation
-from keras_pose.layers.attention import SelfAttention, WindowAttention, attend, split_heads
+from keras_pose.layers.attention import (
+    MultiheadAttention,
+    SelfAttention,
+    WindowAttention,
+    attend,
+    split_heads,
+)
 from keras_pose.layers.channel_shuffle import channel_shuffle
 from keras_pose.layers.composite import Composite, Stack, component, serialized, symbolic
 from keras_pose.layers.conv_module import ConvModule, SeparableConvModule, SqueezeExcite

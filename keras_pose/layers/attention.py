@@ -23,7 +23,7 @@ def attend(query, key, value, scale=None, bias=None):
         `(B, N, heads * d)`.
     """
     heads, depth = query.shape[2:]
-    length, keys = query.shape[1], key.shape[1]
+    length, keys = ops.shape(query)[1], ops.shape(key)[1]
     scale = depth**-0.5 if scale is None else scale
     if keras.backend.backend() == "torch" and (bias is None or bias.shape[0] == 1):
         means = ops.dot_product_attention(query, key, value, bias=bias, scale=scale)
@@ -43,7 +43,7 @@ def attend(query, key, value, scale=None, bias=None):
 
 def split_heads(x, parts: int, heads: int) -> list:
     """Tokens `(B, N, parts * heads * d)` as `parts` tensors `(B, N, heads, d)`."""
-    length, channels = x.shape[1:]
+    length, channels = ops.shape(x)[1], x.shape[-1]
     depth = channels // (parts * heads)
     x = ops.reshape(x, (-1, length, parts * heads, depth))
     return [x[:, :, i * heads : (i + 1) * heads] for i in range(parts)]
@@ -69,6 +69,58 @@ class SelfAttention(Composite):
 
     def call(self, x):
         return self.proj(attend(*split_heads(self.qkv(x), 3, self._heads), self._scale))
+
+
+class MultiheadAttention(LazyInitialization, Composite):
+    """Tokens `(B, N, C)` attend to others `(B, M, C)`, with the names of PyTorch's module.
+
+    Args:
+        channels: int, C.
+        heads: int, divides C.
+    """
+
+    def __init__(self, channels, heads, **kwargs):
+        super().__init__(**kwargs)
+        _check_heads(channels, heads)
+        self.out_proj = Dense(channels)
+        self._channels = channels
+        self._heads = heads
+
+    def build(self, input_shape):
+        # Queries, keys and values one below the other, in PyTorch's layout (outputs, inputs).
+        self.in_proj_weight = self.add_weight(
+            name="in_proj_weight",
+            shape=(3 * self._channels, self._channels),
+            initializer="glorot_uniform",
+        )
+        self.in_proj_bias = self.add_weight(
+            name="in_proj_bias", shape=(3 * self._channels,), initializer="zeros"
+        )
+        super().build(input_shape)
+
+    def call(self, x, others=None, positions=None):
+        """Tokens from tokens.
+
+        Args:
+            x: `(B, N, C)`.
+            others: `(B, M, C)`, those that are seen; default: `x`.
+            positions: `(1, N, C)` or `(B, N, C)`, where the tokens x are: added to them for queries
+                and keys, not for values; only without `others`.
+        """
+        kernel = ops.transpose(self.in_proj_weight)
+        bias = ops.convert_to_tensor(self.in_proj_bias)
+        own = self._channels
+        if positions is not None:
+            pair = ops.matmul(x + positions, kernel[:, : 2 * own]) + bias[: 2 * own]
+            value = ops.matmul(x, kernel[:, 2 * own :]) + bias[2 * own :]
+            parts = [*split_heads(pair, 2, self._heads), *split_heads(value, 1, self._heads)]
+        elif others is None:
+            parts = split_heads(ops.matmul(x, kernel) + bias, 3, self._heads)
+        else:
+            query = ops.matmul(x, kernel[:, :own]) + bias[:own]
+            pair = ops.matmul(others, kernel[:, own:]) + bias[own:]
+            parts = [*split_heads(query, 1, self._heads), *split_heads(pair, 2, self._heads)]
+        return self.out_proj(attend(*parts))
 
 
 class WindowAttention(LazyInitialization, Composite):

@@ -5,5 +5,6 @@ from keras_pose.necks.channel_mapper import ChannelMapper
 from keras_pose.necks.cspnext_pafpn import CSPNeXtPAFPN
 from keras_pose.necks.feature_maps import FeatureMapProcessor, GlobalAveragePooling
 from keras_pose.necks.fpn import FPN
+from keras_pose.necks.hybrid_encoder import HybridEncoder
 from keras_pose.necks.pose_warper_neck import PoseWarperNeck
 from keras_pose.necks.separable_fpn import SeparableFPN

@@ -12,6 +12,7 @@ from keras_pose.necks import (
     CSPNeXtPAFPN,
     FeatureMapProcessor,
     GlobalAveragePooling,
+    HybridEncoder,
     PoseWarperNeck,
     SeparableFPN,
 )
@@ -77,6 +78,16 @@ NECKS = {
         [(8, 12, 3), (4, 6, 5)],
         [(8, 12, 4), (4, 6, 4), (2, 3, 4), (1, 2, 4)],
     ),
+    "hybrid_encoder": (
+        lambda: HybridEncoder(3, 8, 2, 12, 2, 0.4, 0.5, (1, 2), 6),
+        [(8, 12, 3), (4, 6, 5), (2, 3, 7)],
+        [(4, 6, 6), (2, 3, 6)],
+    ),
+    "hybrid_encoder_without_projector": (
+        lambda: HybridEncoder(2, 4, 1, 8, out_indices=(0, 1), dropout_rate=0.1),
+        [(4, 6, 5), (2, 3, 7)],
+        [(4, 6, 4), (2, 3, 4)],
+    ),
     "pose_warper_neck": (
         lambda: PoseWarperNeck(4, 6, (0.5, 0.0, 0.25), 2, (1, 2), num_blocks=2),
         [(6, 5, 3)] * 3,
@@ -121,6 +132,19 @@ def test_the_centernet_neck_needs_one_lateral_less_than_levels():
 def test_an_unknown_level_of_the_cspnext_pyramid_is_refused(out_indices):
     with pytest.raises(ValueError, match=r"out_indices must lie in 0\.\.2"):
         CSPNeXtPAFPN((4, 6, 8), out_indices=out_indices)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"out_indices": (3,)}, r"out_indices must lie in 0\.\.2, got \(3,\)"),
+        ({"hidden": 6}, "hidden must be a multiple of 4, got 6"),
+        ({"heads": 3}, "heads must divide the 256 channels, got 3"),
+    ],
+)
+def test_hybrid_encoders_that_do_not_fit_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        HybridEncoder(**settings)
 
 
 def test_a_pyramid_makes_further_maps_of_the_last_output():
