@@ -84,7 +84,7 @@ def is_local_maximum(maps, radius: int = 1, tolerance: float = 0.0):
 
 def rows_at(table, index):
     """Rows `(B, D, C)` of tables `(B, P, C)` at whole-number indices `(B, D)`."""
-    count, channels = table.shape[1:]
+    count, channels = ops.shape(table)[1], table.shape[2]
     batch = ops.shape(index)[0]
     first = ops.reshape(ops.arange(batch, dtype="int32") * count, (-1, 1))
     flat = ops.reshape(ops.cast(index, "int32") + first, (-1,))

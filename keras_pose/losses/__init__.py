@@ -1,6 +1,7 @@
 """Losses: targets and outputs to scalars."""
 
 from keras_pose.losses.adaptive_wing import AdaptiveWingLoss
+from keras_pose.losses.assignment import SimOTAAssigner
 from keras_pose.losses.bones import BoneLoss, MPJPELoss
 from keras_pose.losses.boxes import CIoULoss, DIoULoss, GIoULoss, IoULoss
 from keras_pose.losses.classification import BCELoss, VariFocalLoss
