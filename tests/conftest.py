@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -86,7 +87,11 @@ def _module(path: Path):
 @pytest.fixture(scope="session")
 def parity():
     """The tool that compares whole models with reference values."""
-    return _module(ROOT / "tools/parity.py")
+    sys.path.append(str(ROOT / "tools"))  # at the end: one of the tools is called coverage
+    try:
+        return _module(ROOT / "tools/parity.py")
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
 
 
 @pytest.fixture(scope="session")
