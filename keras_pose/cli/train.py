@@ -75,6 +75,12 @@ def add_parser(commands) -> None:
         help="any key of the recipe or the job, such as optimizer.learning_rate=1e-4 or "
         "model.weights=false; VALUE is JSON, else text",
     )
+    parser.add_argument(
+        "--devices",
+        metavar="N",
+        default="1",
+        help="how many share each batch: a number, or auto for all GPUs; default: 1",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.npz")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--quiet", action="store_true", help="a line an epoch, no progress bar")
@@ -85,14 +91,59 @@ def add_parser(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains; prints the results."""
     runtime.prepare(arguments)
+    from keras_pose.training.distribution import processes_to_start
+
+    settings = {
+        "job": _job(arguments).to_dict(),
+        "out": arguments.out,
+        "resume": arguments.resume,
+        "verbose": 2 if arguments.quiet else 1,
+        "dry_run": arguments.dry_run,
+        "devices": _devices(arguments.devices),
+    }
+    processes = processes_to_start(settings["devices"])
+    if processes == 1 or arguments.dry_run:
+        return _train(settings | ({"devices": 1} if arguments.dry_run else {}))
+    import torch.multiprocessing
+
+    from keras_pose.training.distribution import launch
+
+    try:
+        launch(_train_in_process, processes, settings | {"devices": "auto"})
+    except torch.multiprocessing.ProcessExitedException as error:
+        return error.exit_code
+    return 0
+
+
+def _devices(text: str) -> int | str:
+    if text == "auto" or (text.isdigit() and int(text)):
+        return text if text == "auto" else int(text)
+    raise ValueError(f"--devices must be auto or a positive number, got {text!r}")
+
+
+def _train_in_process(settings: dict[str, Any]) -> None:
+    """One of several processes; ends with the exit code."""
+    try:
+        code = _train(settings)
+    except (ValueError, OSError) as error:
+        print(f"keras-pose: error: {error}", file=sys.stderr)
+        code = 2
+    if code:
+        raise SystemExit(code)
+
+
+def _train(settings: dict[str, Any]) -> int:
+    """Trains on all devices that this process has; the exit code."""
+    from keras_pose.training.distribution import distribute
     from keras_pose.training.guards import TrainingError
+    from keras_pose.training.job import TrainingJob
     from keras_pose.training.trainer import Trainer
 
-    job = _job(arguments)
+    job, out = TrainingJob.from_dict(settings["job"]), settings["out"]
     # Results alone go to stdout; Keras' progress bar would.
-    with contextlib.redirect_stdout(sys.stderr):
-        trainer = Trainer(job, arguments.out, arguments.resume, verbose=2 if arguments.quiet else 1)
-        if arguments.dry_run:
+    with contextlib.redirect_stdout(sys.stderr), distribute(settings["devices"]) as group:
+        trainer = Trainer(job, out, settings["resume"], verbose=settings["verbose"], group=group)
+        if settings["dry_run"]:
             print(json.dumps(trainer.recipe.to_dict(), indent=1))
             return 0
         try:
@@ -100,9 +151,10 @@ def run(arguments: argparse.Namespace) -> int:
         except TrainingError as error:
             print(f"keras-pose: error: {error}")
             return 1
-    for name, result in done.results.items():
-        print(f"{name}: {result}")
-    print(f"wrote {arguments.out} ({done.epochs} epochs, {done.seconds:.0f} s)")
+    if group.is_first:
+        for name, result in done.results.items():
+            print(f"{name}: {result}")
+        print(f"wrote {out} ({done.epochs} epochs, {done.seconds:.0f} s)")
     return 0
 
 

@@ -211,6 +211,24 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
+def processes_to_start(devices: int | str) -> int:
+    """How many processes `launch` has to start for so many devices.
+
+    Args:
+        devices: as `distribute` takes them.
+
+    Returns:
+        1 where this process has all of them, or where the processes were started already.
+    """
+    if keras.backend.backend() != "torch" or _PROCESSES in os.environ:
+        return 1
+    if devices == "auto":
+        import torch
+
+        return max(1, torch.cuda.device_count())
+    return devices
+
+
 def launch(function: Callable, processes: int, *arguments: Any) -> None:
     """Runs `function(*arguments)` in several processes of this machine that find each other.
 

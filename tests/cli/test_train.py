@@ -1,6 +1,9 @@
 """`keras-pose train` with a tiny model."""
 
 import json
+import os
+import subprocess
+import sys
 
 import cv2
 import keras
@@ -102,3 +105,32 @@ def test_nothing_to_train_is_said(capsys, tmp_path):
     assert "say what to train" in capsys.readouterr().err
     assert main(["train", "--resume", "--out", str(tmp_path / "out")]) == 2
     assert "there is no" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs two GPUs")
+def test_two_devices_share_the_batches(words, tmp_path):
+    backend = keras.backend.backend()
+    words = ["train", "movenet_finetune", *words, "--val", "dots.json", "--devices", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_pose.cli", *words, "--epochs", "2", "--batch-size", "2"],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("last: ") == 1
+    assert done.stderr.count("learns ") == 1
+    assert len((tmp_path / "out/log.jsonl").read_text().splitlines()) == 2
+
+
+def test_devices_that_are_not_there_are_said(words, capsys):
+    assert main(["train", "movenet_finetune", *words, "--devices", "none"]) == 2
+    assert "--devices must be auto or a positive number, got 'none'" in capsys.readouterr().err
+    if keras.backend.backend() != "torch":  # processes share the CPU
+        assert main(["train", "movenet_finetune", *words, "--devices", "64"]) == 2
+        assert "64 devices were asked for, there " in capsys.readouterr().err

@@ -342,7 +342,7 @@ def test_only_ap_takes_boxes_of_a_detector(people):
         (["pckh"], "heads' sizes"),
         (["crowdpose"], "needs the crowdIndex of images: 6 of 6"),
         (["posetrack18"], "needs head boxes: 6 of 6 annotations lack bbox_head"),
-        (["wholebody"], "sigmas must be|annotations"),
+        (["wholebody"], "is of 133 keypoints, the sigmas are of 17"),
         ([{"name": "ap", "area": 1}], "metric 'ap' has other settings"),
         ([{"name": "crowdpose", "use_area": False}], "leave out use_area"),
     ],
