@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 # Public names that need OpenCV, TensorFlow or drawing are imported when they are first used.
 _LAZY = {
     "PosePredictor": "keras_pose.predictor",
+    "PoseTracker": "keras_pose.tracking",
     "KeypointDataset": "keras_pose.datasets",
     "topdown_dataset": "keras_pose.datasets",
     "KeypointEvaluation": "keras_pose.evaluation",

@@ -11,6 +11,7 @@ from keras_pose.detectors.adapters import as_detector
 from keras_pose.estimators import BottomupEstimator
 from keras_pose.images import as_rgb, read_image
 from keras_pose.results import PoseResult
+from keras_pose.tracking import as_tracker
 
 Image = np.ndarray | str | os.PathLike
 
@@ -102,7 +103,7 @@ class PosePredictor:
         return self._predict_list(list(images), boxes, box_scores)
 
     def predict_video(
-        self, source: str | os.PathLike | int, batch_frames: int = 8
+        self, source: str | os.PathLike | int, batch_frames: int = 8, tracker: Any = None
     ) -> Iterator[tuple[np.ndarray, PoseResult]]:
         """Finds the poses in each frame of a video, while it is read.
 
@@ -110,6 +111,9 @@ class PosePredictor:
             source: path of a video file, URL of a stream, or index of a webcam.
             batch_frames: number of frames that are handled together; webcams and streams are
                 always handled frame by frame. Default 8.
+            tracker: who numbers the people: True for a new `PoseTracker`, a tracker of your own
+                settings, or another package's, see `keras_pose.tracking.as_tracker`. Default None:
+                results have no `track_ids`.
 
         Yields:
             `(frame, result)`: the upright `(H, W, 3)` uint8 RGB frame and its `PoseResult`.
@@ -121,10 +125,11 @@ class PosePredictor:
         from keras_pose.video import VideoReader
 
         with VideoReader(source) as video:
-            yield from self.predict_frames(video, batch_frames if video.frame_count else 1)
+            batch_frames = batch_frames if video.frame_count else 1
+            yield from self.predict_frames(video, batch_frames, tracker)
 
     def predict_frames(
-        self, frames: Iterator[np.ndarray], batch_frames: int = 8
+        self, frames: Iterator[np.ndarray], batch_frames: int = 8, tracker: Any = None
     ) -> Iterator[tuple[np.ndarray, PoseResult]]:
         """As `predict_video`, for frames that come from elsewhere.
 
@@ -132,7 +137,9 @@ class PosePredictor:
             frames: iterable of `(H, W, 3)` uint8 RGB arrays. An error that it raises comes after
                 the results of all frames before it.
             batch_frames: number of frames that are handled together. Default 8.
+            tracker: see `predict_video`.
         """
+        tracker = None if tracker is None else as_tracker(tracker)
         frames = iter(frames)
         problem = None
         while problem is None:
@@ -144,7 +151,8 @@ class PosePredictor:
                 problem = error
             if not batch and problem is None:
                 return
-            yield from zip(batch, self.predict(batch), strict=True)
+            for frame, result in zip(batch, self.predict(batch), strict=True):
+                yield frame, result if tracker is None else tracker.update(result)
         raise problem
 
     def _predict_list(self, images: list, boxes: Any, box_scores: Any) -> list[PoseResult]:

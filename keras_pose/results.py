@@ -25,7 +25,8 @@ class PoseResult:
     may be missing.
 
     Args:
-        keypoints: `(N, K, 2)` or, in 3D, `(N, K, 3)`, image pixels; becomes float32.
+        keypoints: `(N, K, 2)` image pixels; or in 3D `(N, K, 3)`, image pixels and a depth in the
+            unit of the network's codec, or as the lifter says; becomes float32.
         scores: `(N, K)`, how sure the network is of each keypoint; mostly, not always, in 0..1.
         skeleton: `Skeleton` of the `K` keypoints, or what `Skeleton.resolve` accepts.
         boxes: `(N, 4)`, xyxy in image pixels.
@@ -182,8 +183,8 @@ class PoseResult:
 
         Returns:
             A dict a pose: `image_id`, `category_id`, `keypoints` (flat x, y, score in image pixels;
-            depth is left out), `score` (see `instance_scores`), and where there are boxes `bbox`
-            (x, y, width, height).
+            depth is left out), `score` (see `instance_scores`), and where they are known `bbox`
+            (x, y, width, height) and `track_id`.
         """
         flat = np.concatenate([self.keypoints[..., :2], self.scores[..., None]], axis=-1)
         rows = [
@@ -198,6 +199,9 @@ class PoseResult:
         if self.boxes is not None:
             for row, box in zip(rows, xyxy_to_xywh(self.boxes), strict=True):
                 row["bbox"] = box.tolist()
+        if self.track_ids is not None:
+            for row, track in zip(rows, self.track_ids.tolist(), strict=True):
+                row["track_id"] = track
         return rows
 
     def to_dict(self, with_skeleton: bool = True) -> dict[str, Any]:

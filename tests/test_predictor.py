@@ -134,3 +134,9 @@ def test_frames_before_an_error_are_kept(predictor):
         for _, result in predictor.predict_frames(frames(), batch_frames=4):
             found.append(result)
     assert len(found) == 5
+
+
+def test_tracker_numbers_the_people_of_a_video(predictor):
+    found = list(predictor.predict_frames([SMALL] * 3, tracker=True))
+    assert [result.track_ids.tolist() for _, result in found] == [[1, 2]] * 3
+    assert next(predictor.predict_frames([SMALL]))[1].track_ids is None
