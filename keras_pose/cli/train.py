@@ -46,7 +46,11 @@ def add_parser(commands) -> None:
     parser.add_argument("job", metavar="JOB|RECIPE", nargs="?", help="file or name; see above")
     parser.add_argument("--recipe", metavar="NAME", help="another recipe than the job's")
     parser.add_argument("--train", metavar="FILE", help="COCO keypoint file, or prepared shards")
-    parser.add_argument("--val", metavar="FILE", help="COCO keypoint file to judge on")
+    parser.add_argument(
+        "--val",
+        metavar="FILE|SHARE",
+        help="COCO keypoint file to judge on, or the share of --train's images, such as 0.2",
+    )
     parser.add_argument("--images", metavar="DIR", help="of both; default: the folder of each file")
     parser.add_argument("--preset", metavar="P", help="what to start from, with its weights")
     parser.add_argument("--skeleton", metavar="S", help="name or file; default: that of the labels")
@@ -180,7 +184,9 @@ def _changes(arguments, settings: dict[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for part in ("train", "val"):
         file = getattr(arguments, part)
-        if file and Path(file).is_dir():
+        if part == "val" and _is_share(file):
+            changes[part] = {"share": float(file)}
+        elif file and Path(file).is_dir():
             changes[part] = {"shards": file}
         elif file:
             changes[part] = {"annotations": file}
@@ -207,6 +213,12 @@ def _changes(arguments, settings: dict[str, Any]) -> dict[str, Any]:
     if overrides:
         changes["overrides"] = overrides
     return changes
+
+
+def _is_share(text: str | None) -> bool:
+    with contextlib.suppress(TypeError, ValueError):
+        return 0 < float(text) < 1
+    return False
 
 
 def _setting(text: str) -> tuple[str, Any]:

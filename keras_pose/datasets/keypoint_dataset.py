@@ -227,6 +227,34 @@ class KeypointDataset:
         images = self.images[which]
         return self._part(np.flatnonzero(images.rows(self.image_ids) >= 0), images)
 
+    def split(self, share: float, seed: int = 0) -> tuple["KeypointDataset", "KeypointDataset"]:
+        """Draws a share of the images that have objects, to judge on.
+
+        Frames of one film resemble each other: what was learnt on some is judged too well on
+        others. Choose such images yourself, `of_images`.
+
+        Args:
+            share: float in 0..1, of the images; at least one, and one stays.
+            seed: int; the same images for the same seed.
+
+        Returns:
+            The data set without the images that were drawn, and that of them; the latter's name
+            says the share.
+
+        Raises:
+            ValueError: for a share that is not between 0 and 1, or fewer than two images.
+        """
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+            raise ValueError(f"share must lie between 0 and 1, got {share!r}")
+        rows = np.unique(self.images.rows(self.image_ids))
+        if len(rows) < 2:
+            raise ValueError(f"{self.name} has {len(rows)} images with objects, too few to split")
+        count = int(np.clip(round(share * len(rows)), 1, len(rows) - 1))
+        chosen = np.random.default_rng(seed).permutation(rows)[:count]
+        held_out = self.of_images(np.sort(chosen))
+        held_out.name = f"{self.name} ({count} of {len(rows)} images, drawn with seed {seed})"
+        return self.of_images(~np.isin(np.arange(len(self.images.ids)), chosen)), held_out
+
     def by_image(self) -> list[np.ndarray]:
         """The rows of every image's objects, as bottom-up training needs them.
 

@@ -20,6 +20,7 @@ _PUBLISHED = "mmpose.json"
 _MODEL = ("preset", "skeleton", "weights")
 _TEACHER = ("preset", "head_only", "feature_weight", "logit_weight")
 _DATA = ("annotations", "images", "shards")
+_VAL = (*_DATA, "share")
 _PATHS = ("annotations", "images", "shards", "preset", "skeleton")
 
 
@@ -35,7 +36,8 @@ class TrainingJob:
         train: dict of `annotations`, a COCO keypoint file, and `images`, their folder (default: the
             file's); or of `shards`, a folder that `keras-pose prepare` wrote.
         recipe: dict of `Recipe`'s arguments, or a name that `recipe_names` lists.
-        val: dict like `train`, to judge on; it needs `annotations`. None: nothing is judged.
+        val: dict of `annotations` and `images`, to judge on; or of `share`, how many of `train`'s
+            images are drawn for that instead, see `KeypointDataset.split`. None: nothing is judged.
         overrides: {key of the recipe: value}; a dot leads into a dict, "optimizer.learning_rate".
             `epochs` scales all that is counted in epochs, see `Recipe.with_epochs`; `batch_size`
             scales the learning rate of a recipe by name, if that is not given.
@@ -74,7 +76,7 @@ class TrainingJob:
     teacher: Mapping[str, Any] | None = None
 
     def __post_init__(self):
-        parts = {"model": _MODEL, "train": _DATA, "val": _DATA, "teacher": _TEACHER}
+        parts = {"model": _MODEL, "train": _DATA, "val": _VAL, "teacher": _TEACHER}
         for what, known in parts.items():
             settings = getattr(self, what)
             if settings is None:
@@ -91,8 +93,13 @@ class TrainingJob:
                 "job: train needs annotations, a COCO keypoint file, or shards that keras-pose "
                 "prepare wrote; exactly one of them"
             )
-        if self.val is not None and "annotations" not in self.val:
-            raise ValueError("job: val needs annotations, a COCO keypoint file")
+        if self.val is not None and ("annotations" in self.val) == ("share" in self.val):
+            raise ValueError(
+                "job: val needs annotations, a COCO keypoint file, or the share of train's images "
+                "that are judged on instead of learnt; one of them"
+            )
+        if self.val is not None and "share" in self.val and "shards" in self.train:
+            raise ValueError("job: val with a share needs train with annotations, not shards")
         if self.whole_images and "shards" in self.train:
             raise ValueError("job: whole_images needs annotations; shards hold crops of the boxes")
         if self.teacher is not None and bool(self.teacher.get("head_only")) == (

@@ -159,8 +159,12 @@ class Trainer:
         job, facts = self.job, self.start.facts if self.start else {}
         skeleton = job.model.get("skeleton")
         self.data = read_data(job.train, skeleton)
-        self.val = read_data(job.val, skeleton) if job.val else None
-        if self.val is not None:
+        self.val = None
+        if job.val and "share" in job.val:
+            self.data, self.val = self.data.split(job.val["share"], job.resolved().seed or 0)
+            self._say(f"{len(self.val)} objects of {self.val.name} are not learnt but judged on")
+        elif job.val:
+            self.val = read_data(job.val, skeleton)
             ours, theirs = self.data.skeleton.keypoints, self.val.skeleton.keypoints
             check_same_keypoints(ours, self.data.name, theirs, self.val.name)
         self._build()

@@ -185,3 +185,15 @@ def test_a_job_learns_from_a_teacher_and_goes_on_exactly(tiny_job, tmp_path):
 def test_a_teacher_is_a_preset_or_the_model_itself(tiny_job, teacher):
     with pytest.raises(ValueError, match="teacher needs a preset to learn from, or head_only"):
         tiny_job(teacher=teacher)
+
+
+def test_a_share_of_the_images_is_judged_on_and_not_learnt(tiny_job, tmp_path):
+    trainer = Trainer(tiny_job({"epochs": 1}, val={"share": 0.25}), tmp_path / "out", verbose=0)
+    assert (len(trainer.data), len(trainer.val)) == (12, 4)
+    assert not set(trainer.data.image_ids) & set(trainer.val.image_ids)
+    protocol = trainer.run().results["last"].protocol
+    assert (
+        protocol.dataset == "dots.json (4 of 16 images, drawn with seed 7)" and protocol.images == 4
+    )
+    with pytest.raises(ValueError, match="share must lie between 0 and 1, got 2"):
+        Trainer(tiny_job(val={"share": 2}), tmp_path / "no", verbose=0)
