@@ -192,8 +192,7 @@ def test_a_share_of_the_images_is_judged_on_and_not_learnt(tiny_job, tmp_path):
     assert (len(trainer.data), len(trainer.val)) == (12, 4)
     assert not set(trainer.data.image_ids) & set(trainer.val.image_ids)
     protocol = trainer.run().results["last"].protocol
-    assert (
-        protocol.dataset == "dots.json (4 of 16 images, drawn with seed 7)" and protocol.images == 4
-    )
+    assert protocol.images == 4
+    assert protocol.dataset == "dots.json (4 of 16 images, drawn with seed 7)"
     with pytest.raises(ValueError, match="share must lie between 0 and 1, got 2"):
         Trainer(tiny_job(val={"share": 2}), tmp_path / "no", verbose=0)
