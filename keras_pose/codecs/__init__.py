@@ -16,3 +16,4 @@ from keras_pose.codecs.simcc_label import SimCCLabel
 from keras_pose.codecs.skps_heatmap import SKPSHeatmap
 from keras_pose.codecs.udp_heatmap import UDPHeatmap
 from keras_pose.codecs.with_visibility import WithVisibility
+from keras_pose.codecs.yolox_pose import YOLOXPoseCodec

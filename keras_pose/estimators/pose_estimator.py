@@ -208,7 +208,7 @@ class PoseEstimator(ImageModel):
         skeleton = Skeleton.resolve(skeleton)
         config = self.get_config()
         config |= {"skeleton": skeleton, "output_keypoints": None}
-        _set_keypoints(config["head"], skeleton.num_keypoints)
+        _set_keypoints(config["head"], skeleton)
         model = type(self).from_config(config)
         copy_fitting_variables(self, model)
         return model
@@ -229,13 +229,15 @@ def _numbered(count: int) -> Skeleton:
     return Skeleton(f"{count}_keypoints", [f"keypoint_{i}" for i in range(count)], swaps=())
 
 
-def _set_keypoints(head: dict, count: int) -> None:
-    """Changes how many keypoints a head's config has, and those of heads inside it."""
+def _set_keypoints(head: dict, skeleton: Skeleton) -> None:
+    """Changes the keypoints of a head's config, and those of heads and losses inside it."""
     for key, value in head["config"].items():
         if key == "num_keypoints":
-            head["config"][key] = count
+            head["config"][key] = skeleton.num_keypoints
+        elif key == "sigmas":
+            head["config"][key] = skeleton.to_dict()["sigmas"]
         elif isinstance(value, dict) and isinstance(value.get("config"), dict):
-            _set_keypoints(value, count)
+            _set_keypoints(value, skeleton)
 
 
 def _direction(metric: str, callbacks) -> str | None:

@@ -18,3 +18,4 @@ from keras_pose.heads.temporal_regression_head import (
     TrajectoryRegressionHead,
 )
 from keras_pose.heads.vis_predict_head import VisPredictHead
+from keras_pose.heads.yolox_pose_head import YOLOXPoseHead

@@ -31,3 +31,4 @@ from keras_pose.losses.rle import RLELoss
 from keras_pose.losses.semi_supervision import SemiSupervisionLoss
 from keras_pose.losses.skps import SKPSLoss
 from keras_pose.losses.wing import SoftWingLoss, WingLoss
+from keras_pose.losses.yolox_pose import YOLOXPoseLoss

@@ -8,3 +8,4 @@ from keras_pose.necks.fpn import FPN
 from keras_pose.necks.hybrid_encoder import HybridEncoder
 from keras_pose.necks.pose_warper_neck import PoseWarperNeck
 from keras_pose.necks.separable_fpn import SeparableFPN
+from keras_pose.necks.yolox_pafpn import YOLOXPAFPN

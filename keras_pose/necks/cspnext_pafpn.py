@@ -26,6 +26,9 @@ class CSPNeXtPAFPN(Composite):
         List of maps `(B, h, w, C)`.
     """
 
+    # Blocks of CSPNeXt instead of Darknet.
+    _large_kernels = True
+
     def __init__(
         self,
         in_channels,
@@ -63,7 +66,7 @@ class CSPNeXtPAFPN(Composite):
                 filters,
                 blocks,
                 add=False,
-                large_kernels=True,
+                large_kernels=self._large_kernels,
                 separable=separable,
                 expand_ratio=expand_ratio,
                 **settings,
@@ -76,7 +79,10 @@ class CSPNeXtPAFPN(Composite):
         self.bottom_up_blocks = Stack([layer(n) for n in self.in_channels[1:]])
         self.out_convs = None
         if out_channels is not None:
-            self.out_convs = Stack([convolution(out_channels, 3, **settings) for _ in in_channels])
+            self.out_convs = self._last_convolutions(convolution, settings)
+
+    def _last_convolutions(self, convolution, settings):
+        return Stack([convolution(self.out_channels, 3, **settings) for _ in self.in_channels])
 
     def call(self, features, training=None):
         x = features[-1]

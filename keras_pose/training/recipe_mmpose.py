@@ -230,11 +230,12 @@ class _Hooks:
             )
         self.switch_epoch = self.epochs - hook["num_last_epochs"] - 1
         self.last_pipeline = self._named(hook["new_train_pipeline"])
-        self._switch(self.switch_epoch, {"head.use_aux_loss": True})
+        self._switch(self.switch_epoch, {"head.loss_module.use_aux_loss": True})
 
     def _attributes(self, hook):
         for epoch, attributes in hook["epoch_attributes"].items():
-            self._switch(epoch, {f"head.{path}": value for path, value in attributes.items()})
+            switched = {f"head.loss_module.{path}": value for path, value in attributes.items()}
+            self._switch(epoch, switched)
 
     def _switch(self, epoch, attributes):
         self.switches[str(epoch)] = {**self.switches.get(str(epoch), {}), **attributes}

@@ -138,7 +138,7 @@ def test_switches_of_published_hooks(golden):
         recipe = _with_hooks([{**hook, "new_train_pipeline": []}], epochs)
         assert list(recipe.switches) == [str(expected)]
     recipe = _with_hooks(facts["custom_hooks"]["rtmo-s"][1:2], 600)
-    assert recipe.switches["280"]["head.loss_mle.loss_weight"] == 5.0
+    assert recipe.switches["280"]["head.loss_module.loss_mle.loss_weight"] == 5.0
 
 
 def _with_hooks(hooks, epochs):

@@ -1,6 +1,6 @@
 """MMPose's codecs; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import lifting
+from keras_pose.checkpoints.mmpose import lifting, one_stage
 from keras_pose.checkpoints.mmpose.types import Type, same
 
 _MAPS = {"input_size": "input_size", "heatmap_size": "heatmap_size"}
@@ -8,6 +8,7 @@ _SHIFT_MAPS = {"shift_heatmap": ("shift_flipped", False)}
 _SHIFT_COORDINATES = {"shift_coords": ("shift_flipped", True)}
 
 TYPES = {
+    **one_stage.CODECS,
     **lifting.CODECS,
     "MSRAHeatmap": Type(
         "MSRAHeatmap",

@@ -1,6 +1,6 @@
 """MMPose's heads; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import lifting, rtmpose
+from keras_pose.checkpoints.mmpose import lifting, one_stage, rtmpose
 from keras_pose.checkpoints.mmpose.types import Type, empty_if_none, same
 
 _REGRESSION = {"num_joints": "num_keypoints", "decoder": "codec", "loss": "loss_module"}
@@ -103,6 +103,7 @@ def _visibility_head(config):
 _BINS = {"input_size": None, "in_featuremap_size": None, "simcc_split_ratio": None}
 
 TYPES = {
+    **one_stage.HEADS,
     **lifting.HEADS,
     "HeatmapHead": Type(
         "HeatmapHead",

@@ -9,8 +9,8 @@ from keras_pose.checkpoints.state_dict import StateDict
 
 # What a whole network wrapped for training on several devices puts before every name.
 _WRAPPER = "module."
-# The normalisation of images, which is a setting of the estimator here.
-_DROPPED = re.compile(r"^data_preprocessor\.(mean|std)$")
+# The normalisation of images and the sigmas of keypoints, which are settings here.
+_DROPPED = re.compile(r"^(data_preprocessor\.(mean|std)|head\.loss_\w+\.sigmas)$")
 # From this version on, a module's names are those of MMPose 1.x.
 _CURRENT = 2
 

@@ -1,6 +1,6 @@
 """MMPose's necks; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import rtmpose
+from keras_pose.checkpoints.mmpose import one_stage, rtmpose
 from keras_pose.checkpoints.mmpose.types import Type, same
 
 
@@ -41,6 +41,7 @@ _NORMALIZATIONS = {None: None, "BN": "batch", "SyncBN": "batch", "GN": "group"}
 _FPN = ("start_level", "end_level", "add_extra_convs", "relu_before_extra_convs", "out_channels")
 
 TYPES = {
+    **one_stage.NECKS,
     "GlobalAveragePooling": Type("GlobalAveragePooling"),
     "FeatureMapProcessor": Type(
         "FeatureMapProcessor",

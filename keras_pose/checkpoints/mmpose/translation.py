@@ -93,6 +93,8 @@ def _bottomup(config: Mapping, skeleton, udp: bool, resize: Mapping) -> dict:
     one_stage = {"input_size": [640, 640], "resize_mode": "fit", "fill": 114}
     shared = {"input_size": codec["input_size"], "resize_mode": "expand"} if codec else one_stage
     settings = {**shared, **resize}
+    if "assigner" in head:
+        head = {**head, "sigmas": skeleton["sigmas"]}
     return keras_config(
         "BottomupEstimator",
         {
