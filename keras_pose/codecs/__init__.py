@@ -2,6 +2,7 @@
 
 from keras_pose.codecs.centernet import CenterNetCodec
 from keras_pose.codecs.codec import Codec
+from keras_pose.codecs.hand3d_heatmap import Hand3DHeatmap
 from keras_pose.codecs.hand_landmark_label import HandLandmarkLabel
 from keras_pose.codecs.integral_regression_label import IntegralRegressionLabel
 from keras_pose.codecs.megvii_heatmap import MegviiHeatmap
@@ -12,6 +13,7 @@ from keras_pose.codecs.msra_heatmap import MSRAHeatmap
 from keras_pose.codecs.multilevel_heatmap import MultilevelHeatmap
 from keras_pose.codecs.pose_lifting import ImagePoseLifting, VideoPoseLifting
 from keras_pose.codecs.regression_label import RegressionLabel
+from keras_pose.codecs.simcc3d_label import SimCC3DLabel
 from keras_pose.codecs.simcc_label import SimCCLabel
 from keras_pose.codecs.skps_heatmap import SKPSHeatmap
 from keras_pose.codecs.udp_heatmap import UDPHeatmap

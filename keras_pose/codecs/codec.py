@@ -12,6 +12,12 @@ class Codec:
 
     # The labels of a batch that `encode` reads.
     label_keys = ("keypoints", "visible")
+    # Those that it reads where they are given.
+    optional_label_keys = ("weights",)
+    # How many coordinates labelled keypoints may have.
+    label_dimensions = (2,)
+    # What the third coordinate of decoded keypoints is, with its unit; None where there is none.
+    depth: str | None = None
     # Heatmaps that a head has to put out for each keypoint.
     maps_per_keypoint = 1
 

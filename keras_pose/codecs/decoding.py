@@ -53,6 +53,27 @@ def heatmap_maximum(maps):
     return x, y, value
 
 
+def volume_maximum(volumes):
+    """The first maximum of every volume, in the order of depths, then rows, then columns.
+
+    Args:
+        volumes: `(B, h, w, K, D)` float32.
+
+    Returns:
+        x, y, z in voxels and the value, each `(B, K)` float32.
+    """
+    _, height, width, count, depth = volumes.shape
+    cells = height * width
+    volumes = ops.reshape(volumes, (-1, cells, count, depth))
+    order = np.arange(depth) * cells + np.arange(cells)[:, None]
+    value = ops.max(volumes, axis=(1, 3), keepdims=True)
+    order = ops.where(volumes >= value, constant(order[None, :, None]), float(cells * depth))
+    index = ops.min(order, axis=(1, 3))
+    rest, z = grid_position(index, cells)
+    x, y = grid_position(rest, width)
+    return x, y, z, value[:, 0, :, 0]
+
+
 def found_position(x, y, score):
     """Positions `(B, K, 2)` from x, y and scores `(B, K)`; -1 where a map has nothing above 0."""
     position = ops.stack([x, y], axis=-1)

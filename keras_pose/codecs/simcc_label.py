@@ -67,21 +67,22 @@ class SimCCLabel(Codec):
         visible = ops.cast(labels["visible"][:, 0], "float32")
         nearest = ops.round(keypoints * self.split_ratio)
         drawn = visible >= 0.5
-        if self.smoothing == "gaussian":
-            reach = constant(self.sigma) * 3
-            inside = (nearest - reach < constant(self.bins)) & (nearest + reach + 1 >= 0)
-        else:
-            inside = (nearest < constant(self.bins)) & (nearest >= 0)
-        inside = ops.all(inside, axis=-1)
+        axes = list(zip((nearest[..., 0], nearest[..., 1]), self.bins, self.sigma, strict=True))
+        inside = self._inside(*axes[0]) & self._inside(*axes[1])
         shown = ops.cast(drawn & inside, "float32")[..., None]
-        x, y = (self._vector(nearest[..., axis], axis) * shown for axis in (0, 1))
+        x, y = (self._vector(*axis) * shown for axis in axes)
         # As in MMPose 1.3.2 keypoints that are hardly visible keep their weight where they lie
         # outside.
         kept = ops.cast(inside | ~drawn, "float32")
         return {"x": x, "y": y, "weights": label_weights(labels)[:, 0] * kept}
 
-    def _vector(self, nearest, axis):
-        count, sigma = self.bins[axis], self.sigma[axis]
+    def _inside(self, nearest, count, sigma):
+        """Whether of what `_vector` draws around bins `(B, K)` something lies on the axis."""
+        reach, end = (3 * sigma, 1) if self.smoothing == "gaussian" else (0, 0)
+        return (nearest - reach < count) & (nearest + reach + end >= 0)
+
+    def _vector(self, nearest, count, sigma):
+        """Targets `(B, K, count)` of the bins `(B, K)` nearest to the keypoints."""
         distance = constant(np.arange(count)) - nearest[..., None]
         if self.smoothing == "gaussian":
             vector = ops.exp(-ops.square(distance) / (2 * sigma**2))
@@ -91,13 +92,8 @@ class SimCCLabel(Codec):
 
     def decode(self, outputs):
         vectors = [ops.cast(outputs[name], "float32") for name in ("x", "y")]
-        places, peaks = [], []
-        for vector, sigma in zip(vectors, self.sigma, strict=True):
-            place, peak, mask = _maximum(vector)
-            if self.use_dark:
-                place = place - _dark_step(vector, mask, sigma)
-            places.append(place)
-            peaks.append(peak)
+        found = (self._place(*axis) for axis in zip(vectors, self.sigma, strict=True))
+        places, peaks = zip(*found, strict=True)
         score = ops.minimum(*peaks)
         # A keypoint that a vector does not know at all is one bin outside of the image.
         found = (score > 0)[..., None]
@@ -113,6 +109,11 @@ class SimCCLabel(Codec):
             ]
             decoded["visible"] = ops.minimum(*likely)[:, None]
         return decoded
+
+    def _place(self, vectors, sigma):
+        """Bins `(B, K)` of the maxima of vectors `(B, K, W)`, and the maxima."""
+        place, peak, mask = maximum(vectors)
+        return (place - _dark_step(vectors, mask, sigma) if self.use_dark else place), peak
 
     def flip(self, outputs, flip_indices):
         return {
@@ -134,7 +135,7 @@ class SimCCLabel(Codec):
         }
 
 
-def _maximum(vectors):
+def maximum(vectors):
     """Index `(B, K)`, value `(B, K)` and mask `(B, K, W)` of the first maxima of `(B, K, W)`."""
     index, value, mask = first_maximum(ops.transpose(vectors, (0, 2, 1)))
     return index, value, ops.transpose(mask, (0, 2, 1))

@@ -12,6 +12,8 @@ from keras_pose.skeleton import Skeleton
 
 # A keypoint counts as found within this fraction of the input's longer side.
 PCK_THRESHOLD = 0.05
+# Labels `(B, N, K)`.
+_KEYPOINT_WEIGHTS = ("visible", "weights", "visible_3d")
 
 
 class PoseEstimator(ImageModel):
@@ -151,21 +153,25 @@ class PoseEstimator(ImageModel):
         missing = [key for key in wanted if key not in y]
         if missing:
             raise ValueError(f"the labels lack {missing[0]!r}; there are {', '.join(y)}")
-        keys = [*wanted, "weights"] if "weights" in y else wanted
+        keys = [*wanted, *(key for key in self.head.codec.optional_label_keys if key in y)]
         labels = {key: ops.cast(ops.convert_to_tensor(y[key]), "float32") for key in keys}
         count = self.skeleton.num_keypoints
-        for key, rest in (("keypoints", (count, 2)), ("visible", (count,)), ("weights", (count,))):
-            shape = tuple(labels[key].shape) if key in labels else (None, None, *rest)
-            if len(shape) != 2 + len(rest) or shape[2:] != rest:
-                expected = ", ".join(("B", "N", *map(str, rest)))
-                raise ValueError(f"labels: {key} must be ({expected}), got shape {shape}")
+        points = [(count, dimension) for dimension in self.head.codec.label_dimensions]
+        row = [(count,)]
+        for key, allowed in (("keypoints", points), *((key, row) for key in _KEYPOINT_WEIGHTS)):
+            shape = tuple(labels[key].shape) if key in labels else (None, None, *allowed[0])
+            if shape[2:] not in allowed:
+                wanted = (", ".join(("B", "N", *map(str, rest))) for rest in allowed)
+                expected = " or ".join(f"({each})" for each in wanted)
+                raise ValueError(f"labels: {key} must be {expected}, got shape {shape}")
         visible = labels["visible"][..., None] > 0
         labels["keypoints"] = ops.where(visible, labels["keypoints"], 0.0)
         return labels
 
     def _track(self, labels, targets, outputs):
         decoded = self.head.codec.decode(outputs)
-        distance = ops.norm(decoded["keypoints"] - labels["keypoints"], axis=-1)
+        apart = decoded["keypoints"][..., :2] - labels["keypoints"][..., :2]
+        distance = ops.norm(apart, axis=-1)
         found = ops.cast(distance < PCK_THRESHOLD * max(self.input_size), "float32")
         counted = ops.cast(labels["visible"] > 0, "float32")
         self._accuracy.update_state(found, sample_weight=counted)

@@ -80,7 +80,8 @@ class TopdownEstimator(PoseEstimator):
             batch_size: int, most crops per batch. People of several images share batches.
 
         Returns:
-            A `PoseResult`, or a list of them where `images` is a list.
+            A `PoseResult`, or a list of them where `images` is a list. Keypoints are `(N, K, 2)`,
+            or `(N, K, 3)` of networks that see depth, whose unit `head.codec.depth` names.
 
         Raises:
             FileNotFoundError: if a path does not exist.
@@ -128,9 +129,11 @@ class TopdownEstimator(PoseEstimator):
         for affine, one, scores, size in zip(affines, all_boxes, box_scores, sizes, strict=True):
             span = slice(start, start + len(one))
             start += len(one)
+            points = decoded["keypoints"][span, 0]
+            flat = apply_affine(affine, points[..., :2])
             results.append(
                 PoseResult(
-                    keypoints=apply_affine(affine, decoded["keypoints"][span, 0]),
+                    keypoints=np.concatenate([flat, points[..., 2:]], axis=-1),
                     scores=decoded["scores"][span, 0],
                     boxes=one,
                     box_scores=None if scores is None else np.asarray(scores, np.float32),
@@ -144,8 +147,9 @@ class TopdownEstimator(PoseEstimator):
         if crops:
             return self.predict_padded(np.stack(crops), batch_size, flip_test=flip_test)
         count = self.output_skeleton.num_keypoints
+        dimensions = 2 if self.head.codec.depth is None else 3
         return {
-            "keypoints": np.zeros((0, 1, count, 2), np.float32),
+            "keypoints": np.zeros((0, 1, count, dimensions), np.float32),
             "scores": np.zeros((0, 1, count), np.float32),
         }
 

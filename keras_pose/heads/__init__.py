@@ -6,11 +6,12 @@ from keras_pose.heads.hand_landmark_head import HandLandmarkHead
 from keras_pose.heads.head import Head
 from keras_pose.heads.heatmap_head import HeatmapHead
 from keras_pose.heads.integral_regression_head import IntegralRegressionHead
+from keras_pose.heads.internet_head import InterNetHead
 from keras_pose.heads.motion_regression_head import MotionRegressionHead
 from keras_pose.heads.movenet_head import MoveNetHead, MoveNetMultiPoseHead
 from keras_pose.heads.mspn_head import MSPNHead
 from keras_pose.heads.regression_head import RegressionHead, RLEHead
-from keras_pose.heads.rtmcc_head import RTMCCHead, RTMWHead
+from keras_pose.heads.rtmcc_head import RTMCCHead, RTMW3DHead, RTMWHead
 from keras_pose.heads.simcc_head import SimCCHead
 from keras_pose.heads.skps_head import SKPSHead
 from keras_pose.heads.temporal_regression_head import (

@@ -18,7 +18,7 @@ from keras_pose.losses import KLDiscretLoss
 
 
 class _AttendingHead(Head):
-    """What both heads share: attention between keypoints and the last layers."""
+    """What these heads share: attention between keypoints and the last layers."""
 
     def __init__(self, num_keypoints, codec, loss_module, hidden, attention, kernel_size, **kwargs):
         super().__init__(codec, loss_module or KLDiscretLoss(), **kwargs)
@@ -33,10 +33,11 @@ class _AttendingHead(Head):
 
     def _vectors(self, tokens, training):
         tokens = self.gau(tokens, training=training)
-        return {
-            "x": ops.cast(self.cls_x(tokens), "float32"),
-            "y": ops.cast(self.cls_y(tokens), "float32"),
-        }
+        layers = self._classifiers().items()
+        return {axis: ops.cast(layer(tokens), "float32") for axis, layer in layers}
+
+    def _classifiers(self):
+        return {"x": self.cls_x, "y": self.cls_y}
 
     def get_config(self):
         return {
@@ -138,3 +139,37 @@ class RTMWHead(_AttendingHead):
 
     def get_config(self):
         return {**super().get_config(), "in_channels": self.in_channels}
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class RTMW3DHead(RTMWHead):
+    """Logits over the bins of x, y and depth from two levels (https://arxiv.org/abs/2407.08634).
+
+    Args:
+        codec: `SimCC3DLabel`, which knows the numbers of bins.
+        loss_module: default a `KLDiscretLoss` over three axes, sharpened as in published models.
+            Losses may read `coordinates` `(B, K, 3)`, the bins of the maxima of outputs and
+            targets, which have no gradient: a `BoneLoss` of them shows how training goes.
+        (others): as in `RTMWHead`.
+
+    Returns:
+        `{"x": (B, K, Wx), "y": (B, K, Wy), "z": (B, K, Wz)}`.
+    """
+
+    def __init__(self, num_keypoints, codec, in_channels, loss_module=None, **kwargs):
+        if loss_module is None:
+            loss_module = KLDiscretLoss(
+                key=("x", "y", "z"), beta=10.0, label_softmax=True, weights_per_axis=True
+            )
+        super().__init__(num_keypoints, codec, in_channels, loss_module, **kwargs)
+        self.cls_z = Dense(self.codec.depth_bins, use_bias=False, kernel_initializer=NARROW)
+
+    def _classifiers(self):
+        return {**super()._classifiers(), "z": self.cls_z}
+
+    def compare(self, targets, outputs, training=False):
+        deep = ops.cast(ops.any(targets["z_weights"] > 0, axis=1), "float32")
+        targets, outputs = (
+            {**each, "coordinates": self.codec.places(each, deep)} for each in (targets, outputs)
+        )
+        return super().compare(targets, outputs, training=training)

@@ -10,6 +10,7 @@ from keras_pose.losses.contrastive import InfoNCELoss
 from keras_pose.losses.discretized import JSDiscretLoss, KLDiscretLoss, MLECCLoss
 from keras_pose.losses.distillation import FeaLoss, KDLoss
 from keras_pose.losses.focal_heatmap import FocalHeatmapLoss
+from keras_pose.losses.internet import InterNetLoss
 from keras_pose.losses.keypoint_mse import (
     CombinedTargetMSELoss,
     KeypointMSELoss,

@@ -73,13 +73,15 @@ class ComparisonLoss(Loss):
 
 @dataclass(eq=False)
 class HeatmapLoss(ComparisonLoss):
-    """A loss of maps `(B, h, w, K)`, with weights `(B, K)` or `(B, h, w, K)`."""
+    """A loss of maps `(B, h, w, K)` or volumes `(B, h, w, K, D)`, with weights `(B, K)` or such
+    maps."""
 
     key: str = "heatmaps"
 
     def fit(self, weights, output):
         if weights is not None and len(weights.shape) == 2:
-            return weights[:, None, None, :]
+            weights = weights[:, None, None, :]
+            return weights[..., None] if len(output.shape) == 5 else weights
         return super().fit(weights, output)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from reference.case import Case, Difference
 from reference.lifting import LiftingCase
+from reference.spatial import InterNetCase, RTMW3DCase
 from reference.topdown import TopdownCase
 
 # Folders of reference values with an index of models, and what they are called.
@@ -16,7 +17,12 @@ FOLDERS = {
 # Models that are not compared, and why.
 LEFT_OUT = {"edpose_res50_8xb2-50e_coco-800x1333": "ED-Pose is not in this package"}
 # By the type of the estimator, or of the head where that says more.
-_CASES = {"PoseLifter": LiftingCase, "TopdownPoseEstimator": TopdownCase}
+_CASES = {
+    "PoseLifter": LiftingCase,
+    "TopdownPoseEstimator": TopdownCase,
+    "InternetHead": InterNetCase,
+    "RTMW3DHead": RTMW3DCase,
+}
 
 
 def entries(golden: Path, folders=tuple(FOLDERS)) -> list[tuple[str, dict]]:

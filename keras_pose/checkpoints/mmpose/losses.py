@@ -90,7 +90,9 @@ TYPES = {
     "KLDiscretLoss": Type("KLDiscretLoss", _DISCRETE),
     # Of the RTMPose3D project.
     "KLDiscretLossWithWeight": Type(
-        "KLDiscretLoss", _DISCRETE, fixed={"key": ["x", "y", "z"], "weights_per_axis": True}
+        "KLDiscretLoss",
+        _DISCRETE,
+        fixed={"key": ["x", "y", "z"], "weights_per_axis": True, "term": "loss_kld"},
     ),
     "MLECCLoss": _row("MLECCLoss", "mode", "reduction"),
     "InfoNCELoss": _same("InfoNCELoss", "loss_weight", "temperature"),

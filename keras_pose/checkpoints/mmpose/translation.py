@@ -57,7 +57,7 @@ def translate_model(
         return _lifter(config, skeleton, codec)
     if config.get("type") == "BottomupPoseEstimator":
         return _bottomup(config, skeleton, udp, resize or {})
-    if config.get("type") != "TopdownPoseEstimator":
+    if config.get("type") not in ("TopdownPoseEstimator", "TopdownPoseEstimator3D"):
         raise ValueError(
             "only models of the types TopdownPoseEstimator, BottomupPoseEstimator and PoseLifter "
             f"can be translated, got {config.get('type')!r}"
@@ -77,7 +77,7 @@ def translate_model(
             "head": translation(head, "head"),
             "skeleton": skeleton,
             "output_keypoints": test.get("output_keypoint_indices"),
-            "input_size": list(_decoder(head)["input_size"]),
+            "input_size": _input_size(_decoder(head)),
             "box_padding": box_padding,
             "udp": udp,
         },
@@ -157,6 +157,11 @@ def _decoder(head: Mapping) -> Mapping:
     """The settings of a head's codec; heads around another head have that one's."""
     decoder = head.get("decoder") or head["pose_cfg"]["decoder"]
     return decoder["codecs"][-1] if "codecs" in decoder else decoder
+
+
+def _input_size(codec: Mapping) -> list[int]:
+    """(width, height), of which some codecs add a depth."""
+    return list(codec.get("input_size") or codec["image_size"])[:2]
 
 
 def _preprocess(config: Mapping) -> dict:
