@@ -31,7 +31,7 @@ class Head(Composite):
         """
         return outputs
 
-    def compare(self, targets: dict, outputs: dict) -> dict:
+    def compare(self, targets: dict, outputs: dict, training: bool = False) -> dict:
         """The terms of the loss.
 
         For heads whose loss needs further layers; default: `loss_module(targets, outputs)`.
@@ -39,6 +39,7 @@ class Head(Composite):
         Args:
             targets: of `Codec.encode`.
             outputs: of `call`, float32.
+            training: bool, whether layers of the head work as in a training step.
         """
         return self.loss_module(targets, outputs)
 
