@@ -1,4 +1,4 @@
-"""Writes presets/zoo.json, a row for every top-down 2D checkpoint that MMPose publishes.
+"""Writes presets/zoo.json, a row for every checkpoint of a pose model that MMPose publishes.
 
     python tools/make_presets.py ZOO_FOLDER OUT
 
@@ -16,11 +16,18 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from keras_pose.checkpoints.mmpose.config_file import bottomup_resize
+from keras_pose.preset import zoo
 from keras_pose.preset.fingerprints import fingerprint
 
 PARTS = ("backbone", "neck", "head", "data_preprocessor", "test_cfg")
-SCHEDULE = re.compile(r"[-_]\d+xb\d+-\d+e_")
-SIZE = re.compile(r"-(\d+x\d+)(?:-(\w+))?$")
+PARTS += ("traj_backbone", "traj_head")
+SCHEDULE = re.compile(r"[-_]\d+xb\d+(?:-\d+e)?_")
+SIZE = re.compile(r"-(\d+(?:x\d+)?)(?:-(\w+))?$")
+# Families that this package does not have.
+ABSENT = {"edpose": "ED-Pose is not in this package"}
+# The types of MMPose's models that are read.
+TYPES = tuple(zoo.TASKS)
 # MMPose's abbreviations, and what a word of its config names means, in the order of replacement.
 WORDS = [
     (r"^td-hm-vis_(.*)", r"\1-visibility"),
@@ -38,6 +45,13 @@ WORDS = [
 ]
 # MMPose's names of data sets where rows use several for one.
 DATASETS = {"AIC": "AI Challenger", "UBody-COCO-WholeBody": "UBody and COCO-WholeBody"}
+# Where a family's rows name no training data, and which sets RTMO's are in truth: by what their
+# configs read, and its metafile says CrowdPose of all but body7.
+TRAINING_DATA = {"rtmpose3d": ["COCO-WholeBody", "UBody3D", "H3WB"]}
+BODY7 = ["AI Challenger", "COCO", "CrowdPose", "MPII", "sub-JHMDB", "Halpe", "PoseTrack18"]
+RTMO_DATA = {"body7-crowdpose": (BODY7, "CrowdPose"), "coco": (["COCO"], "COCO")}
+RTMO_DATA["crowdpose"] = (["CrowdPose"], "CrowdPose")
+RTMO_TESTS = {"COCO": "COCO val2017", "CrowdPose": "CrowdPose test"}
 # Files whose SHA-256 is reported to begin otherwise than their name says; both are accepted.
 # https://github.com/open-mmlab/mmpose/issues/3273
 REPORTED_HASHES = {"8edcf0d7": "29dcacbb"}
@@ -60,12 +74,13 @@ TERMS = {
 def preset_name(config: str) -> str:
     """A short name in this package's style, e.g. hrnet_w32_dark_coco_256x192."""
     config = config.lower()
-    size, suffix = SIZE.search(config).groups()
+    size = SIZE.search(config)
+    size, suffix = size.groups() if size else (None, None)
     network, _, data = SIZE.sub("", config).partition(SCHEDULE.search(config).group())
     for pattern, replacement in WORDS:
         network, data = (re.sub(pattern, replacement, text) for text in (network, data))
-    words = [network, data, *([suffix] if suffix else []), size]
-    return re.sub(r"[-_]+", "_", "_".join(words))
+    words = [network, data, suffix, size]
+    return re.sub(r"[-_]+", "_", "_".join(filter(None, words)))
 
 
 def protocol(result: dict, row: dict) -> str:
@@ -76,11 +91,16 @@ def protocol(result: dict, row: dict) -> str:
         boxes = f"boxes of {detector.get('name', 'a detector')}"
         if "human_AP" in detector:
             boxes += f" (person AP {detector['human_AP']} on {detector['on']})"
+    inputs = [boxes or "boxes not stated", f"padding {row['eval_protocol']['bbox_padding'] or 0:g}"]
+    if row["model"]["type"] == "BottomupPoseEstimator":
+        inputs = ["whole images"]
+    elif row["model"]["type"] == "PoseLifter":
+        source = result.get("keypoints_2d") or ("CPN" if "cpn" in row["config"] else "gt")
+        inputs = [{"gt": "annotated 2D poses"}.get(source, f"2D poses of {source}")]
     flip = {True: "flip test", False: "no flip test", None: "flip test not stated"}
     parts = [
-        result.get("evaluated_on") or result["dataset"],
-        boxes or "boxes not stated",
-        f"padding {row['eval_protocol']['bbox_padding']:g}",
+        evaluated_on(result),
+        *inputs,
         flip[result.get("flip_test")],
         f"normalised by {result['pck_normalized_by']}" if "pck_normalized_by" in result else None,
         f"{result['decoder']} decoder" if "decoder" in result else None,
@@ -89,13 +109,32 @@ def protocol(result: dict, row: dict) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def evaluated_on(result: dict) -> str:
+    """The data that a figure is of."""
+    return result.get("evaluated_on") or result["dataset"]
+
+
+def corrected(row: dict) -> dict:
+    """A row with the data that it was trained and measured on."""
+    data = row["training_data"] or TRAINING_DATA[row["family"]]
+    results, config = row["results"], row["config"].rpartition("e_")[2].rpartition("-")[0]
+    if row["family"] == "rtmo" and config in RTMO_DATA:
+        data, test = RTMO_DATA[config]
+        results = [{**r, "dataset": test, "evaluated_on": RTMO_TESTS[test]} for r in results]
+    # A README may state a figure twice.
+    several = {(r["metric"], r["value"]): r for r in results if r["source"] == "readme"}
+    if row["model"]["type"] == "PoseLifter":
+        results = [r for r in results if r["source"] != "readme"] + list(several.values())
+    return {**row, "training_data": data, "results": results}
+
+
 def metrics(row: dict) -> dict[str, dict[str, float]]:
     """{protocol: {metric: value}}; the README's figures where the metafile's are older."""
 
     def key(result):
-        return result["metric"], result.get("evaluated_on") or result["dataset"]
+        return result["metric"], evaluated_on(result)
 
-    readme = {key(result) for result in row["results"] if result["source"] == "readme"}
+    readme = {key(r) for r in row["results"] if r["source"].endswith("readme")}
     found: dict[str, dict[str, float]] = {}
     for result in row["results"]:
         if result["source"] == "metafile" and key(result) in readme:
@@ -125,7 +164,7 @@ class Shared:
         return self._names[key]
 
 
-def entry(row: dict, shared: Shared) -> dict:
+def entry(row: dict, shared: Shared, pipelines: dict) -> dict:
     """One row of the file."""
     model, test = row["model"], row["eval_protocol"]
     parts = {}
@@ -141,12 +180,14 @@ def entry(row: dict, shared: Shared) -> dict:
         "task": row["task"],
         "addresses": row["addresses"],
         "hashes": [h for h in (row["hash8"], REPORTED_HASHES.get(row["hash8"])) if h],
+        "type": model["type"],
         "model": parts,
         "codec": codec(row),
-        "udp": test["use_udp"],
+        "udp": bool(test["use_udp"]),
         "box_padding": test["bbox_padding"],
+        "resize": resize(row, pipelines),
         "skeleton": row.get("train_skeleton") or row["skeleton"],
-        "input_size": row["input_size"],
+        "input_size": (row["input_size"] or [])[:2],
         "parameters": row["params"]["parameters"],
         "licence": LICENCES.get(row["family"]),
         "training_data": [DATASETS.get(name, name) for name in row["training_data"]],
@@ -157,16 +198,32 @@ def entry(row: dict, shared: Shared) -> dict:
         "date": row["date"],
         "paper": paper(row),
     }
-    silent = {"udp": False, "box_padding": 1.25}
+    if facts["resize"]:
+        facts["input_size"] = facts["resize"]["input_size"]
+    silent = {"udp": False, "box_padding": 1.25, "type": "TopdownPoseEstimator"}
     return {k: v for k, v in facts.items() if v not in (None, [], {}) and silent.get(k) != v}
 
 
-def codec(row: dict) -> list | None:
-    """The codecs of training where they are several, one for each level of targets.
+def codec(row: dict) -> list | dict | None:
+    """The codec of training where it is not that of predictions: several, one for each level of
+    targets, or one of its own.
 
     Three DeepFashion configs define another codec that their data loaders do not use.
     """
-    return row["codec"] if isinstance(row["codec"], list) else None
+    return row["codec"] if isinstance(row["codec"], list) else row["codec"].get("train_codec")
+
+
+def resize(row: dict, pipelines: dict) -> dict | None:
+    """How photos become inputs, for models that see them whole."""
+    steps = pipelines[row["eval_protocol"]["test_pipeline"]]
+    step = next((step for step in steps if step["type"] == "BottomupResize"), None)
+    if step is None:
+        return None
+    return bottomup_resize({**step, "input_size": _known(step["input_size"], row)})
+
+
+def _known(value, row: dict):
+    return row["input_size"] if value == "@input_size" else value
 
 
 def paper(row: dict) -> str | None:
@@ -245,28 +302,25 @@ def main() -> None:
     parser.add_argument("zoo", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    rows = json.loads(gzip.decompress((arguments.zoo / "zoo.json.gz").read_bytes()))["rows"]
+    facts = json.loads(gzip.decompress((arguments.zoo / "zoo.json.gz").read_bytes()))
+    rows, pipelines = facts["rows"], facts["pipelines"]
     with lzma.open(arguments.zoo / "state_dicts.json.xz") as file:
         layouts = json.load(file)
-    topdown = [
-        row
-        for row in rows
-        if (row["model"] or {}).get("type") == "TopdownPoseEstimator"
-        and row["task"].endswith("_2d")
-    ]
-    wanted = named(merged(topdown))
+    pose = [row for row in rows if row["kind"] == "pose"]
+    missing = {
+        row["id"]: ABSENT.get(row["family"], row["build"])
+        for row in pose
+        if row["family"] in ABSENT or (row["model"] or {}).get("type") not in TYPES
+    }
+    wanted = named(merged([corrected(row) for row in pose if row["id"] not in missing]))
     shared = Shared()
-    presets = {name: entry(row, shared) for name, row in sorted(wanted.items())}
+    presets = {name: entry(row, shared, pipelines) for name, row in sorted(wanted.items())}
     content = {
         "presets": presets,
         **shared.tables,
         "terms": TERMS,
         "fingerprints": fingerprints(wanted, layouts),
-        "missing": {
-            row["id"]: row["build"]
-            for row in rows
-            if row["kind"] == "pose" and not row["model"] and "yolox" not in row["id"]
-        },
+        "missing": missing,
     }
     arguments.out.write_text(lines(content, 2) + "\n", "utf-8")
     print(f"{len(presets)} presets of {len(wanted_files(wanted))} files")

@@ -83,7 +83,7 @@ def described(config: str | Path) -> tuple[dict, dict]:
     if row is not None:
         facts = row.metadata()
         for own in ("task", "input_size", "parameters", "metrics"):
-            del facts[own]
+            facts.pop(own, None)
         return row.settings(), facts
     if not path.is_file():
         raise ValueError(f"there is no config {config}, neither a file nor a published name")

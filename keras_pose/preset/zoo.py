@@ -1,4 +1,4 @@
-"""The top-down 2D checkpoints that MMPose publishes, as rows of data."""
+"""The checkpoints of pose models that MMPose publishes, as rows of data."""
 
 import functools
 import json
@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from keras_pose.paths import PRESETS
 
 UNKNOWN = "unknown"
+# What models are for, by MMPose's types of them.
+TASKS = {
+    "TopdownPoseEstimator": "top-down pose",
+    "TopdownPoseEstimator3D": "top-down pose",
+    "BottomupPoseEstimator": "bottom-up pose",
+    "PoseLifter": "pose lifting",
+}
 
 
 @dataclass(frozen=True)
@@ -19,15 +26,17 @@ class ZooPreset:
         config: MMPose's name of it.
         aliases: other names that MMPose's tools accept.
         family: of algorithms, e.g. "topdown_heatmap" or "rtmpose".
-        task: "body_2d", "hand_2d", "face_2d", "wholebody_2d", "animal_2d" or "fashion_2d".
+        task: "body_2d", "hand_2d", "face_2d", "wholebody_2d", "animal_2d", "fashion_2d", "body_3d",
+            "hand_3d" or "wholebody_3d".
         addresses: where the checkpoint is published.
         hashes: the digits that its SHA-256 may begin with; empty where none are published.
         model: MMPose's resolved settings of the model.
         codec: MMPose's settings of the codec of training where they are not the head's.
         udp: whether crops are made by the unbiased warp.
         box_padding: how much larger than its box a crop is.
+        resize: of bottom-up models, how photos become inputs.
         skeleton: name of the skeleton whose keypoints the head predicts.
-        input_size: (width, height) in pixels.
+        input_size: (width, height) in pixels; None of models that read keypoints.
         parameters: number of them.
         licence: of the weights, and who says so.
         training_data: names of the data sets, with what their makers allow where that is known.
@@ -43,7 +52,7 @@ class ZooPreset:
     hashes: tuple[str, ...]
     model: Mapping
     skeleton: str
-    input_size: tuple[int, int]
+    input_size: tuple[int, int] | None
     parameters: int
     training_data: Mapping[str, str]
     metrics: tuple[Mapping, ...] = ()
@@ -51,6 +60,7 @@ class ZooPreset:
     codec: Mapping | list | None = None
     udp: bool = False
     box_padding: float = 1.25
+    resize: Mapping | None = None
     licence: str = UNKNOWN
     paper: str | None = None
 
@@ -67,18 +77,20 @@ class ZooPreset:
             "codec": self.codec,
             "udp": self.udp,
             "box_padding": self.box_padding,
+            "resize": self.resize,
         }
 
     def metadata(self) -> dict:
         """The facts that a converted preset states."""
         data = self.training_data
+        size = {} if self.input_size is None else {"input_size": list(self.input_size)}
         return {
-            "task": "top-down pose",
-            "input_size": list(self.input_size),
+            "task": TASKS[self.model["type"]],
+            **size,
             "parameters": self.parameters,
             "description": f"{self.config}, published by MMPose",
             "family": self.family,
-            "subject": self.task.removesuffix("_2d"),
+            "subject": self.task.removesuffix("_2d").replace("_3d", " 3D"),
             "mmpose_config": self.config,
             "licence": self.licence,
             "training_data": ", ".join(data),
@@ -146,15 +158,15 @@ def row(name: str) -> ZooPreset:
     ]
     aliases = [*facts.pop("aliases", []), *filter(None, [facts.pop("id", None)])]
     facts.pop("date", None)
-    terms = content["terms"]
+    terms, size = content["terms"], facts.pop("input_size", None)
     return ZooPreset(
         name=name,
-        model={"type": "TopdownPoseEstimator", **model},
+        model={"type": facts.pop("type", "TopdownPoseEstimator"), **model},
         metrics=tuple(metrics),
         aliases=tuple(aliases),
         addresses=tuple(facts.pop("addresses")),
         hashes=tuple(facts.pop("hashes", ())),
-        input_size=tuple(facts.pop("input_size")),
+        input_size=None if size is None else tuple(size),
         training_data={data: terms.get(data, "") for data in facts.pop("training_data")},
         **facts,
     )

@@ -284,3 +284,23 @@ def test_a_model_as_json_is_converted(write, tmp_path, shared, capsys):
     path = write("[]", "model.json")
     assert main(["convert", str(path), "nowhere.pth", str(tmp_path / "out")]) == 2
     assert "must hold a JSON object" in capsys.readouterr().err
+
+
+def test_whole_photos_are_resized_as_the_test_pipeline_says(write):
+    text = """
+        codec = dict(type='AssociativeEmbedding', input_size=(512, 512))
+        model = dict(
+            type='BottomupPoseEstimator', backbone=dict(type='HRNet'), head=dict(decoder=codec))
+        val_pipeline = [dict(
+            type='BottomupResize', input_size=codec['input_size'], size_factor=64, use_udp=True,
+            resize_mode='expand', pad_val=(114, 114, 114))]
+        test_dataloader = dict(dataset=dict(type='CrowdPoseDataset', pipeline=val_pipeline))
+    """
+    settings = read_config_file(write(text))
+    assert settings["resize"] == {
+        "input_size": [512, 512],
+        "resize_mode": "expand",
+        "size_factor": 64,
+        "fill": 114,
+    }
+    assert settings["udp"] is True and settings["skeleton"] == "crowdpose"

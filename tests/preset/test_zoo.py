@@ -3,8 +3,10 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 
+from keras_pose.estimators import PoseLifter
 from keras_pose.preset import preset_names, read_metadata, zoo
 from keras_pose.preset.fingerprints import fingerprint, nearest
 from keras_pose.preset.handles import load_preset
@@ -63,12 +65,15 @@ def test_every_row_is_complete():
     for name in zoo.names():
         row = zoo.row(name)
         count = Skeleton.load(row.skeleton).num_keypoints
-        head = row.model["head"]
-        head = head.get("pose_cfg", head)
-        assert head.get("out_channels", head.get("num_joints")) in (count, 3 * count), name
+        if row.model["type"] == "TopdownPoseEstimator" and row.task.endswith("_2d"):
+            head = row.model["head"]
+            head = head.get("pose_cfg", head)
+            assert head.get("out_channels", head.get("num_joints")) in (count, 3 * count), name
+        assert (row.input_size is None) == (row.model["type"] == "PoseLifter"), name
+        assert (row.resize is None) == (row.model["type"] != "BottomupPoseEstimator"), name
         assert row.parameters > 0 and row.training_data and row.metadata()["metrics"], name
         files.add(row.file)
-    assert len(zoo.names()) == 355 and len(files) == 354
+    assert len(zoo.names()) == 391 and len(files) == 390
     assert sorted(name for name in zoo.names() if not zoo.row(name).hashes) == [
         *("hrnet_w32_exlpose_256x192", "hrnetv2_w18_skps_cofw_256x256"),
         "hrnetv2_w18_skps_wflw_256x256",
@@ -78,13 +83,53 @@ def test_every_row_is_complete():
 def test_rows_are_those_of_the_facts(shared):
     rows = json.loads(gzip.decompress((shared / "zoo/zoo.json.gz").read_bytes()))["rows"]
     for facts in rows:
-        model = facts["model"] or {}
-        if model.get("type") == "TopdownPoseEstimator" and facts["task"].endswith("_2d"):
-            row = zoo.find(facts["id"])
-            assert facts["weights"] in row.addresses
-            if facts["id"] not in row.aliases or row.config == facts["config"]:
-                assert row.parameters == facts["params"]["parameters"]
-                assert row.model["head"] == model["head"]
+        if facts["kind"] != "pose" or zoo.missing(facts["id"]):
+            continue
+        row = zoo.find(facts["id"])
+        assert facts["weights"] in row.addresses
+        if facts["id"] not in row.aliases or row.config == facts["config"]:
+            assert row.parameters == facts["params"]["parameters"]
+            for part in row.model:
+                assert row.model[part] == facts["model"][part]
+            for part in ("backbone", "neck", "head", "traj_backbone", "traj_head"):
+                assert row.model.get(part) == facts["model"].get(part)
+
+
+def test_whole_photos_are_resized_as_the_test_pipeline_does():
+    resize = zoo.row("dekr_hrnet_w48_coco_640x640").resize
+    assert (resize["resize_mode"], resize["size_factor"], resize["fill"]) == ("expand", 32, 0)
+    assert zoo.row("ae_hrnet_w32_coco_512x512").resize["size_factor"] == 64
+    # Its codec says 640.
+    tiny = zoo.row("yoloxpose_tiny_coco_416")
+    assert tiny.resize["input_size"] == [416, 416] == list(tiny.input_size)
+    assert (tiny.resize["resize_mode"], tiny.resize["fill"]) == ("fit", 114)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("rtmo", "bottom-up pose", "COCO val2017; whole images; no flip test"),
+        ("human3d", "pose lifting", "Human3.6M; annotated 2D poses; flip test"),
+        ("rtmw3d_l_cocktail14_384x288", "top-down pose", "COCO-Wholebody; boxes not stated"),
+    ],
+)
+def test_facts_of_other_kinds_of_models(name, kind, said):
+    facts = read_metadata(name)
+    assert facts["task"] == kind and facts["metrics"][0]["protocol"].startswith(said)
+
+
+def test_lifters_are_built_without_a_network():
+    lifter = PoseLifter.from_preset("motionbert_dstformer_243frm_h36m", load_weights=False)
+    # Targets of training are those of its own codec.
+    assert lifter.head.codec.mode == "train"
+    assert sum(int(np.prod(v.shape)) for v in lifter.trainable_variables) == 42466317
+
+
+def test_models_of_other_libraries_say_so():
+    with pytest.raises(ValueError, match="needs mmyolo"):
+        load_preset("yolox-pose_s_8xb32-300e_coco")
+    with pytest.raises(ValueError, match="ED-Pose is not in this package"):
+        load_preset("edpose_res50_8xb2-50e_coco-800x1333")
 
 
 def test_presets_are_listed_and_described_without_a_network():

@@ -27,10 +27,14 @@ _SKELETONS = {
     "Face300VWDataset": "300vw",
     "FlyDataset": "fly",
     "FreiHandDataset": "freihand2d",
+    "H36MWholeBodyDataset": "h3wb",
     "HalpeDataset": "halpe",
     "Horse10Dataset": "horse10",
     "HumanArt21Dataset": "humanart21",
+    "Human36mDataset": "h36m",
     "HumanArtDataset": "humanart",
+    "InterHand2DDataset": "interhand2d",
+    "InterHand3DDataset": "interhand3d",
     "JhmdbDataset": "jhmdb",
     "LapaDataset": "lapa",
     "LocustDataset": "locust",
@@ -44,6 +48,7 @@ _SKELETONS = {
     "PoseTrack18Dataset": "posetrack18",
     "Rhd2DDataset": "rhd2d",
     "UBody2dDataset": "ubody2d",
+    "UBody3dDataset": "ubody3d",
     "WFLWDataset": "wflw",
     "ZebraDataset": "zebra",
 }
@@ -56,8 +61,9 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         path: the file; those that it names as `_base_` lie where it says.
 
     Returns:
-        `model_config`, `codec` (None where it is the head's decoder), `udp`, `box_padding` and
-        `skeleton`, as `from_mmpose` takes them.
+        `model_config`, `codec` (None where it is the head's decoder), `udp`, `box_padding`,
+        `resize` (None where photos are not resized whole) and `skeleton`, as `from_mmpose` takes
+        them.
 
     Raises:
         ValueError: something of that is missing, or only executing the file would give it.
@@ -80,13 +86,36 @@ def model_settings(config: Mapping, path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: model has no backbone and head{_missing_bases(config)}")
     test = list(_transforms(config, ("test_dataloader", "val_dataloader", "val_pipeline")))
     train = list(_transforms(config, ("train_dataloader", "train_pipeline")))
-    crop, boxes = _find(test or train, "TopdownAffine"), _find(test or train, "GetBBoxCenterScale")
+    steps = test or train
+    crop, boxes = _find(steps, "TopdownAffine"), _find(steps, "GetBBoxCenterScale")
+    whole = _find(steps, "BottomupResize")
     return {
         "model_config": dict(model),
         "codec": _codec(model["head"], _find(train, "GenerateTarget")),
-        "udp": bool(crop.get("use_udp", False)),
+        "udp": bool((crop or whole).get("use_udp", False)),
         "box_padding": float(boxes.get("padding", 1.25)),
+        "resize": bottomup_resize(whole) if whole else None,
         "skeleton": _skeleton(config, model, path),
+    }
+
+
+def bottomup_resize(step: Mapping) -> dict[str, Any]:
+    """MMPose's `BottomupResize` as settings of `BottomupEstimator`.
+
+    Args:
+        step: settings of the transform; where it is silent MMPose's own defaults hold.
+
+    Returns:
+        `input_size`, `resize_mode`, `size_factor` and `fill`.
+    """
+    fill = step.get("pad_val", 0)
+    if isinstance(fill, list | tuple):
+        fill = fill[0] if len(set(fill)) == 1 else list(fill)
+    return {
+        "input_size": list(step["input_size"]),
+        "resize_mode": step.get("resize_mode", "fit"),
+        "size_factor": step.get("size_factor", 32),
+        "fill": fill,
     }
 
 
