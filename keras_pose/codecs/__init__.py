@@ -13,6 +13,7 @@ from keras_pose.codecs.msra_heatmap import MSRAHeatmap
 from keras_pose.codecs.multilevel_heatmap import MultilevelHeatmap
 from keras_pose.codecs.pose_lifting import ImagePoseLifting, VideoPoseLifting
 from keras_pose.codecs.regression_label import RegressionLabel
+from keras_pose.codecs.rtmo import RTMOCodec
 from keras_pose.codecs.simcc3d_label import SimCC3DLabel
 from keras_pose.codecs.simcc_label import SimCCLabel
 from keras_pose.codecs.skps_heatmap import SKPSHeatmap

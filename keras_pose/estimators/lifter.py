@@ -295,8 +295,8 @@ class PoseLifter(PoseEstimator):
         terms = super().loss_terms()
         return terms if self.traj_head is None else (*terms, *self.traj_head.loss_module.terms)
 
-    def _compare(self, targets, outputs):
-        terms = super()._compare(targets, outputs)
+    def _compare(self, targets, outputs, training):
+        terms = super()._compare(targets, outputs, training)
         if self.traj_head is None:
             return terms
         wanted = {"coordinates": targets["trajectory"], "weights": targets["trajectory_weights"]}

@@ -112,7 +112,7 @@ class PoseEstimator(ImageModel):
         outputs = {key: ops.cast(value, "float32") for key, value in y_pred.items()}
         labels, outputs = rows_of_all(labels), rows_of_all(outputs)
         targets = self.head.codec.encode(labels)
-        terms = self._compare(targets, outputs)
+        terms = self._compare(targets, outputs, training)
         # Vectors with one entry per sample: TensorFlow runs a step once more on an empty batch at
         # the end of data of unknown length, where a scalar would count.
         each = ops.ones_like(labels["visible"][:, 0, 0])
@@ -129,9 +129,9 @@ class PoseEstimator(ImageModel):
         """Names of the terms of the loss, which the logs have too."""
         return () if self.head.loss_module is None else self.head.loss_module.terms
 
-    def _compare(self, targets: dict, outputs: dict) -> dict:
+    def _compare(self, targets: dict, outputs: dict, training: bool) -> dict:
         """The terms of the loss."""
-        return self.head.compare(targets, outputs)
+        return self.head.compare(targets, outputs, training=training)
 
     def select_outputs(self, decoded: dict) -> dict:
         """The keypoints that predictions keep, of everything that is decoded."""
@@ -240,7 +240,7 @@ def _set_keypoints(head: dict, skeleton: Skeleton) -> None:
     for key, value in head["config"].items():
         if key == "num_keypoints":
             head["config"][key] = skeleton.num_keypoints
-        elif key == "sigmas":
+        elif key == "sigmas" and value is not None:
             head["config"][key] = skeleton.to_dict()["sigmas"]
         elif isinstance(value, dict) and isinstance(value.get("config"), dict):
             _set_keypoints(value, skeleton)

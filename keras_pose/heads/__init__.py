@@ -12,6 +12,7 @@ from keras_pose.heads.movenet_head import MoveNetHead, MoveNetMultiPoseHead
 from keras_pose.heads.mspn_head import MSPNHead
 from keras_pose.heads.regression_head import RegressionHead, RLEHead
 from keras_pose.heads.rtmcc_head import RTMCCHead, RTMW3DHead, RTMWHead
+from keras_pose.heads.rtmo_head import RTMOHead
 from keras_pose.heads.simcc_head import SimCCHead
 from keras_pose.heads.skps_head import SKPSHead
 from keras_pose.heads.temporal_regression_head import (

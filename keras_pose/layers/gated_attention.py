@@ -126,13 +126,16 @@ class GatedAttentionUnit(LazyInitialization, Composite):
             self.w = self.add_weight(shape=shape, initializer=uniform, name="w")
         super().build(input_shape)
 
-    def call(self, x, training=None):
+    def call(self, x, positions=None, training=None):
+        """Tokens from tokens; positions `(1, T, key_units)` are added to queries and keys."""
         projected = self._activation(self.uv(self.ln(x)))
         gate = projected[..., : self._expanded]
         values = projected[..., self._expanded : 2 * self._expanded]
         base = projected[..., 2 * self._expanded :]
         queries = self._positioned(base * self.gamma[0] + self.beta[0])
         keys = self._positioned(base * self.gamma[1] + self.beta[1])
+        if positions is not None:
+            queries, keys = queries + positions, keys + positions
         products = ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))
         if self.relative_bias:
             count = x.shape[1]

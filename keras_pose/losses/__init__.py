@@ -29,6 +29,7 @@ from keras_pose.losses.regression import (
     SoftWeightSmoothL1Loss,
 )
 from keras_pose.losses.rle import RLELoss
+from keras_pose.losses.rtmo import RTMOLoss
 from keras_pose.losses.semi_supervision import SemiSupervisionLoss
 from keras_pose.losses.skps import SKPSLoss
 from keras_pose.losses.wing import SoftWingLoss, WingLoss

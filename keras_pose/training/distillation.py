@@ -176,8 +176,8 @@ class Distiller(TopdownEstimator):
             terms += () if loss is None else loss.terms
         return terms
 
-    def _compare(self, targets, outputs):
-        terms = {} if self._head_only else super()._compare(targets, outputs)
+    def _compare(self, targets, outputs, training):
+        terms = {} if self._head_only else super()._compare(targets, outputs, training)
         factor = ops.convert_to_tensor(self.teacher.factor)
         if self._divergence is not None:
             theirs = {axis: outputs[f"teacher_{axis}"] for axis in _AXES}

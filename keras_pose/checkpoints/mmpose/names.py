@@ -9,8 +9,12 @@ from keras_pose.checkpoints.state_dict import StateDict
 
 # What a whole network wrapped for training on several devices puts before every name.
 _WRAPPER = "module."
-# The normalisation of images and the sigmas of keypoints, which are settings here.
-_DROPPED = re.compile(r"^(data_preprocessor\.(mean|std)|head\.loss_\w+\.sigmas)$")
+# The normalisation of images and the sigmas of keypoints, which are settings here, and what follows
+# from RTMO's settings: the bins and the wave lengths of their encoding.
+_DROPPED = re.compile(
+    r"^(data_preprocessor\.(mean|std)|head\.loss_\w+\.sigmas|head\.dcc\.(\w_bins|spe\.dim_t)"
+    r"|neck\.sincos_pos_enc\.dim_t)$"
+)
 # From this version on, a module's names are those of MMPose 1.x.
 _CURRENT = 2
 

@@ -1,6 +1,6 @@
 """MMPose's necks; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import one_stage, rtmpose
+from keras_pose.checkpoints.mmpose import one_stage, rtmo, rtmpose
 from keras_pose.checkpoints.mmpose.types import Type, same
 
 
@@ -42,6 +42,7 @@ _FPN = ("start_level", "end_level", "add_extra_convs", "relu_before_extra_convs"
 
 TYPES = {
     **one_stage.NECKS,
+    **rtmo.NECKS,
     "GlobalAveragePooling": Type("GlobalAveragePooling"),
     "FeatureMapProcessor": Type(
         "FeatureMapProcessor",
