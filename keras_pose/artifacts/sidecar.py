@@ -26,6 +26,8 @@ _KEYPOINTS = {
     "boxes": ("left, top, right, bottom of each person", _PIXELS),
     "box_scores": ("confidence of each person", "about 0 to 1"),
     "visible": ("probability that each keypoint can be seen", "0 to 1"),
+    "root_depth": ("depth of the left wrist from the right one", "millimetres"),
+    "hand_type": ("1 for a hand that is there: right, left", ""),
     "covariance": ("covariance of each keypoint's x, y", "squared pixels of the input"),
 }
 _DETECTIONS = {
@@ -160,6 +162,10 @@ def _explanation(model, name: str, decode: bool) -> dict:
         return {"meaning": "raw output of the head, which codec decodes", "unit": ""}
     table = _KEYPOINTS if hasattr(model, "skeleton") else _DETECTIONS
     meaning, unit = table.get(name, ("", ""))
+    depth = getattr(model.head.codec, "depth", None)
+    if name == "keypoints" and depth:
+        meaning = f"x, y and the {depth}, of each keypoint, in the skeleton's order"
+        unit = f"x, y: {unit}"
     return {"meaning": meaning, "unit": unit}
 
 

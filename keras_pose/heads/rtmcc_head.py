@@ -162,6 +162,11 @@ class RTMW3DHead(RTMWHead):
                 key=("x", "y", "z"), beta=10.0, label_softmax=True, weights_per_axis=True
             )
         super().__init__(num_keypoints, codec, in_channels, loss_module, **kwargs)
+        if max(self.codec.root_index) >= num_keypoints:
+            raise ValueError(
+                f"the codec's root_index {self.codec.root_index} does not fit {num_keypoints} "
+                "keypoints: give it the root of this skeleton"
+            )
         self.cls_z = Dense(self.codec.depth_bins, use_bias=False, kernel_initializer=NARROW)
 
     def _classifiers(self):

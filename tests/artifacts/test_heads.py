@@ -7,10 +7,12 @@ import keras_pose
 from keras_pose.artifacts import load_artifact
 from keras_pose.backbones import MSPN, ResNet
 from keras_pose.codecs import (
+    Hand3DHeatmap,
     IntegralRegressionLabel,
     MegviiHeatmap,
     MSRAHeatmap,
     RegressionLabel,
+    SimCC3DLabel,
     SimCCLabel,
     SKPSHeatmap,
     UDPHeatmap,
@@ -19,10 +21,12 @@ from keras_pose.heads import (
     CPMHead,
     HeatmapHead,
     IntegralRegressionHead,
+    InterNetHead,
     MSPNHead,
     RegressionHead,
     RLEHead,
     RTMCCHead,
+    RTMW3DHead,
     RTMWHead,
     SimCCHead,
     SKPSHead,
@@ -32,7 +36,10 @@ from keras_pose.layers.naming import load_state_dict, state_dict
 from keras_pose.necks import GlobalAveragePooling
 
 SIZE, CELLS = (64, 96), (16, 24)
-SKELETON = keras_pose.Skeleton("three", ["left_eye", "right_eye", "nose"])
+SKELETONS = {
+    3: keras_pose.Skeleton("three", ["left_eye", "right_eye", "nose"]),
+    4: keras_pose.Skeleton("hands", ["right_a", "right_b", "left_a", "left_b"]),
+}
 MSRA = MSRAHeatmap(SIZE, CELLS)
 DECONV = {"deconv_filters": (8,), "deconv_kernels": (4,)}
 BINS = {"split_ratio": 2.0, "sigma": 4.0}
@@ -69,6 +76,18 @@ MODELS = {
         None,
         RTMWHead(3, SimCCLabel(SIZE, **BINS), 16, hidden=16, attention={"key_units": 8}),
     ),
+    "rtmw3d": lambda: (
+        residual((1, 2)),
+        None,
+        RTMW3DHead(
+            3, SimCC3DLabel(SIZE, root_index=[0], **BINS), 16, hidden=16, attention={"key_units": 8}
+        ),
+    ),
+    "internet": lambda: (
+        residual(),
+        None,
+        InterNetHead(4, Hand3DHeatmap(SIZE, CELLS, 8, 8), None, (8,), (4,), root_hidden=(8,)),
+    ),
     "regression": lambda: (
         residual(),
         GlobalAveragePooling(),
@@ -89,7 +108,7 @@ def estimator(name):
     """The model with weights that are not small, so that its maps have clear peaks."""
     backbone, neck, head = MODELS[name]()
     model = keras_pose.TopdownEstimator(
-        backbone, head, neck=neck, skeleton=SKELETON, input_size=SIZE
+        backbone, head, neck=neck, skeleton=SKELETONS[head.num_keypoints], input_size=SIZE
     )
     random = np.random.default_rng(0)
     arrays = state_dict(model)

@@ -6,15 +6,18 @@ import pytest
 
 from keras_pose.codecs import (
     CenterNetCodec,
+    Hand3DHeatmap,
     HandLandmarkLabel,
     IntegralRegressionLabel,
     MoveNetCodec,
     MSRAHeatmap,
     MultilevelHeatmap,
     RegressionLabel,
+    SimCC3DLabel,
     SimCCLabel,
     SKPSHeatmap,
     UDPHeatmap,
+    YOLOXPoseCodec,
 )
 from keras_pose.heads import (
     CenterNetHead,
@@ -22,16 +25,19 @@ from keras_pose.heads import (
     HandLandmarkHead,
     HeatmapHead,
     IntegralRegressionHead,
+    InterNetHead,
     MoveNetHead,
     MoveNetMultiPoseHead,
     MSPNHead,
     RegressionHead,
     RLEHead,
     RTMCCHead,
+    RTMW3DHead,
     RTMWHead,
     SimCCHead,
     SKPSHead,
     VisPredictHead,
+    YOLOXPoseHead,
 )
 from keras_pose.heads.mspn_head import PoseRefineMachine
 from keras_pose.layers import serialized
@@ -43,12 +49,15 @@ from keras_pose.losses import (
     MultilevelLoss,
     RLELoss,
     SmoothL1Loss,
+    YOLOXPoseLoss,
 )
 
 MSRA = MSRAHeatmap((48, 32), (12, 8))
 REGRESSION = RegressionLabel((48, 32))
 INTEGRAL = IntegralRegressionLabel((48, 32), (12, 8))
 SIMCC = SimCCLabel((48, 32), split_ratio=2.0, sigma=2.0)
+SIMCC_3D = SimCC3DLabel((48, 32), depth_size=40, root_index=[0], split_ratio=2.0, sigma=2.0)
+HANDS = Hand3DHeatmap((48, 32), (12, 8), depth_size=5, root_size=6)
 VECTORS = {"x": (3, 96), "y": (3, 64)}
 ATTENTION = {"key_units": 4, "activation": "relu", "relative_bias": True, "drop_path_rate": 0.1}
 
@@ -219,11 +228,36 @@ HEADS = {
         VECTORS,
         {"keypoints": (1, 3, 2), "scores": (1, 3)},
     ),
+    "yolox_pose_head": (
+        lambda: YOLOXPoseHead(3, YOLOXPoseCodec(max_people=4), None, (8, 16), 4, 1),
+        [(4, 6, 5), (2, 3, 4)],
+        {
+            "classes": (30, 1),
+            "objectness": (30, 1),
+            "boxes": (30, 4),
+            "offsets": (30, 6),
+            "visibility": (30, 3),
+            "priors": (30, 3),
+        },
+        {"keypoints": (4, 3, 2), "scores": (4, 3), "boxes": (4, 4), "box_scores": (4,)},
+    ),
     "rtmw_head": (
         lambda: RTMWHead(3, SIMCC, 8, hidden=8, attention=ATTENTION, kernel_size=3),
         [(4, 6, 5), (2, 3, 8)],
         VECTORS,
         {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "rtmw3d_head": (
+        lambda: RTMW3DHead(3, SIMCC_3D, 8, hidden=8, attention=ATTENTION, kernel_size=3),
+        [(4, 6, 5), (2, 3, 8)],
+        {**VECTORS, "z": (3, 80)},
+        {"keypoints": (1, 3, 3), "scores": (1, 3)},
+    ),
+    "internet_head": (
+        lambda: InterNetHead(4, HANDS, None, (4, 5), (4, 4), (6,), (7,)),
+        [(9, 9, 2), (2, 3, 6)],
+        {"heatmaps": (8, 12, 4, 5), "root": (1,), "hand_type": (2,)},
+        {"keypoints": (1, 4, 3), "scores": (1, 4), "root_depth": (1,), "hand_type": (2,)},
     ),
 }
 every_head = pytest.mark.parametrize("name", HEADS)
@@ -267,7 +301,18 @@ def test_heads_bring_their_own_loss():
     assert isinstance(RTMCCHead(3, SIMCC, hidden=8).loss_module, KLDiscretLoss)
     assert isinstance(RegressionHead(3, REGRESSION).loss_module, SmoothL1Loss)
     assert isinstance(RLEHead(3, REGRESSION).loss_module, RLELoss)
+    assert isinstance(YOLOXPoseHead(3).loss_module, YOLOXPoseLoss)
     assert CenterNetHead().loss_module is None
+
+
+def test_two_hands_have_an_even_number_of_keypoints():
+    with pytest.raises(ValueError, match="an even number of keypoints, got 3"):
+        InterNetHead(3, HANDS)
+
+
+def test_the_root_is_among_the_keypoints():
+    with pytest.raises(ValueError, match=r"root_index \(11, 12\) does not fit 3 keypoints"):
+        RTMW3DHead(3, SimCC3DLabel((48, 32)), 8)
 
 
 def test_a_head_keeps_the_settings_of_its_loss_and_codec():
