@@ -1,5 +1,6 @@
 """Codecs: keypoints to what a head learns, and back."""
 
+from keras_pose.codecs.associative_embedding import AssociativeEmbedding
 from keras_pose.codecs.centernet import CenterNetCodec
 from keras_pose.codecs.codec import Codec
 from keras_pose.codecs.hand3d_heatmap import Hand3DHeatmap

@@ -1,5 +1,6 @@
 """Heads: feature maps to raw outputs."""
 
+from keras_pose.heads.associative_embedding_head import AssociativeEmbeddingHead
 from keras_pose.heads.centernet_head import CenterNetHead
 from keras_pose.heads.cpm_head import CPMHead
 from keras_pose.heads.hand_landmark_head import HandLandmarkHead

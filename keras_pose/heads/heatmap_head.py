@@ -97,7 +97,7 @@ class HeatmapHead(Head):
         self.conv_kernels = tuple(conv_kernels)
         self.final_kernel = final_kernel
         self.deconv_groups = None if deconv_groups is None else tuple(deconv_groups)
-        self._channels = num_keypoints * maps_per_keypoint
+        self._channels = self._number_of_maps()
         self.deconv_layers = deconvolutions(
             self.deconv_filters, self.deconv_kernels, self.deconv_groups
         )
@@ -108,6 +108,9 @@ class HeatmapHead(Head):
         self.final_layer = None
         if final_kernel is not None:
             self.final_layer = self._convolution(self._channels, final_kernel)
+
+    def _number_of_maps(self):
+        return self.num_keypoints * (1 if self.codec is None else self.codec.maps_per_keypoint)
 
     def _convolution(self, filters, kernel):
         normal = keras.initializers.RandomNormal(stddev=self._deviation)

@@ -2,6 +2,7 @@
 
 from keras_pose.losses.adaptive_wing import AdaptiveWingLoss
 from keras_pose.losses.assignment import SimOTAAssigner
+from keras_pose.losses.associative_embedding import AssociativeEmbeddingLoss
 from keras_pose.losses.bones import BoneLoss, MPJPELoss
 from keras_pose.losses.boxes import CIoULoss, DIoULoss, GIoULoss, IoULoss
 from keras_pose.losses.classification import BCELoss, VariFocalLoss

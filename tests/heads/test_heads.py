@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_pose.codecs import (
+    AssociativeEmbedding,
     CenterNetCodec,
     Hand3DHeatmap,
     HandLandmarkLabel,
@@ -20,6 +21,7 @@ from keras_pose.codecs import (
     YOLOXPoseCodec,
 )
 from keras_pose.heads import (
+    AssociativeEmbeddingHead,
     CenterNetHead,
     CPMHead,
     HandLandmarkHead,
@@ -92,6 +94,18 @@ HEADS = {
         [(8, 12, 5)],
         {"heatmaps": (8, 12, 9)},
         {"keypoints": (1, 3, 2), "scores": (1, 3)},
+    ),
+    "associative_embedding_head": (
+        lambda: AssociativeEmbeddingHead(3, AssociativeEmbedding(topk=5), tag_dim=2),
+        [(8, 12, 5)],
+        {"heatmaps": (8, 12, 3), "tags": (8, 12, 6)},
+        {
+            "values": (3, 5),
+            "peaks": (3, 5, 2),
+            "peak_tags": (3, 5, 2),
+            "heatmaps": (8, 12, 3),
+            "tags": (8, 12, 6),
+        },
     ),
     "skps_head": (
         lambda: SKPSHead(3, SKPSHeatmap((48, 32), (12, 8)), None, (4,), (1,)),

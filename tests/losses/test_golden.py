@@ -46,11 +46,9 @@ FILES = [
     "yolox_pose_oks_loss",
 ]
 # Files with tests of their own, below.
-SEVERAL_VALUES = ["semi_supervision_loss"]
+SEVERAL_VALUES = ["semi_supervision_loss", "associative_embedding_loss"]
 # What has no counterpart yet: whole files, and classes of a file.
-LEFT_OUT = {
-    "associative_embedding_loss": "bottom-up",
-}
+LEFT_OUT = {}
 LEFT_OUT_CLASSES = {
     "CrossEntropyLoss": "detectors",
     "DistributionFocalLoss": "detectors",
@@ -211,6 +209,28 @@ def test_poses_without_labels_are_judged_as_in_the_reference(cases, value_and_gr
         for ours, theirs in names.items():
             expected = _array(arrays, case["out"][f"grad_{term}.output.{theirs}"])
             problems += _differences(f"{term} {ours}", gradients[ours], expected)
+        assert not problems, (case["case"], problems)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("term", [0, 1])
+def test_tags_are_judged_as_in_the_reference(cases, value_and_gradients, term):
+    for case, arrays in cases("associative_embedding_loss"):
+        loss, inputs = _loss(case, arrays), _inputs(case, arrays)
+        tags, keypoints = inputs.pop("tags"), list(inputs.values())
+        # Of images with fewer people than others the rest is empty.
+        padded = np.zeros((len(keypoints), max(map(len, keypoints)), *keypoints[0].shape[1:]), "f4")
+        for image, each in enumerate(keypoints):
+            padded[image, : len(each)] = each
+        indices, weights = map(ops.convert_to_tensor, np.moveaxis(padded, -1, 0).copy())
+        given = {"indices": indices, "weights": weights}
+        value, gradients = value_and_gradients(
+            lambda outputs, loss=loss, given=given: loss.value(outputs["tags"], **given)[term],
+            {"tags": tags.copy()},
+        )
+        problems = list(_differences("value", value, case["out"][f"value.{term}"]))
+        expected = _array(arrays, case["out"][f"grad_{term}.tags"])
+        problems += _differences("gradient", gradients["tags"], expected)
         assert not problems, (case["case"], problems)
 
 

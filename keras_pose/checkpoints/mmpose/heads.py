@@ -1,6 +1,13 @@
 """MMPose's heads; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import lifting, one_stage, rtmo, rtmpose, spatial
+from keras_pose.checkpoints.mmpose import (
+    bottomup_heatmap,
+    lifting,
+    one_stage,
+    rtmo,
+    rtmpose,
+    spatial,
+)
 from keras_pose.checkpoints.mmpose.types import Type, empty_if_none, same
 
 _REGRESSION = {"num_joints": "num_keypoints", "decoder": "codec", "loss": "loss_module"}
@@ -105,6 +112,7 @@ _BINS = {"input_size": None, "in_featuremap_size": None, "simcc_split_ratio": No
 TYPES = {
     **one_stage.HEADS,
     **rtmo.HEADS,
+    **bottomup_heatmap.HEADS,
     **lifting.HEADS,
     **spatial.HEADS,
     "HeatmapHead": Type(
