@@ -10,6 +10,7 @@ from keras_pose.codecs.priors import flattened, prior_points
 from keras_pose.heads.head import Head
 from keras_pose.layers import Composite, Conv2D, Stack
 from keras_pose.layers.csp import CSPConv
+from keras_pose.losses import YOLOXPoseLoss
 
 # A cell without anybody starts with this chance of being somebody.
 _RARE = 0.01
@@ -63,7 +64,8 @@ class YOLOXPoseHead(Head):
     Args:
         num_keypoints: int.
         codec: default `YOLOXPoseCodec()`.
-        loss_module: `YOLOXPoseLoss`, its config, or None.
+        loss_module: `YOLOXPoseLoss` or its config; default one without sigmas, which those of a
+            skeleton should replace where it has some.
         strides: ints, input pixels per cell of the levels, fine to coarse.
         filters: int, width of all branches.
         stacked_convs: int, 3x3 convolutions of the branches of classes and boxes; that of poses
@@ -91,7 +93,7 @@ class YOLOXPoseHead(Head):
         activation="silu",
         **kwargs,
     ):
-        super().__init__(codec or YOLOXPoseCodec(), loss_module, **kwargs)
+        super().__init__(codec or YOLOXPoseCodec(), loss_module or YOLOXPoseLoss(), **kwargs)
         self.num_keypoints = num_keypoints
         self.strides = tuple(strides)
         self.filters = filters

@@ -78,8 +78,13 @@ def match(
     def rows(values):
         return ops.reshape(values, (-1, *values.shape[2:]))
 
+    def of_objects(values):
+        taken = rows_of_objects(values, own)
+        mask = ops.reshape(own, (-1, ops.shape(own)[1], *[1] * (len(taken.shape) - 2)))
+        return rows(ops.where(mask > 0, taken, 0.0))
+
     objects = {
-        name: rows(rows_of_objects(targets[name], own))
+        name: of_objects(targets[name])
         for name in ("boxes", "keypoints", "visible", "areas", "weights")
         if name in targets
     }

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_pose.necks import (
     FPN,
+    YOLOXPAFPN,
     CenterNetNeck,
     ChannelMapper,
     CSPNeXtPAFPN,
@@ -38,6 +39,11 @@ NECKS = {
         lambda: CSPNeXtPAFPN((4, 6), 5, (0, 1), blocks=1, separable=True),
         [(8, 12, 4), (4, 6, 6)],
         [(8, 12, 5), (4, 6, 5)],
+    ),
+    "yolox_pafpn": (
+        lambda: YOLOXPAFPN((4, 6, 8), 6, blocks=1),
+        [(8, 12, 4), (4, 6, 6), (2, 3, 8)],
+        [(8, 12, 6), (4, 6, 6), (2, 3, 6)],
     ),
     "global_average_pooling": (
         lambda: GlobalAveragePooling(),
