@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from reference.bottomup import AssociativeEmbeddingCase, DEKRCase, OneStageCase
 from reference.case import Case, Difference
 from reference.lifting import LiftingCase
 from reference.spatial import InterNetCase, RTMW3DCase
@@ -22,6 +23,10 @@ _CASES = {
     "TopdownPoseEstimator": TopdownCase,
     "InternetHead": InterNetCase,
     "RTMW3DHead": RTMW3DCase,
+    "AssociativeEmbeddingHead": AssociativeEmbeddingCase,
+    "DEKRHead": DEKRCase,
+    "RTMOHead": OneStageCase,
+    "YOLOXPoseHead": OneStageCase,
 }
 
 
