@@ -18,6 +18,8 @@ class Codec:
     label_dimensions = (2,)
     # What the third coordinate of decoded keypoints is, with its unit; None where there is none.
     depth: str | None = None
+    # The column of a data set's `extras` that it is learnt from.
+    depth_column: str | None = None
     # Heatmaps that a head has to put out for each keypoint.
     maps_per_keypoint = 1
 

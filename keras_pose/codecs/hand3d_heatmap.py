@@ -44,6 +44,7 @@ class Hand3DHeatmap(Codec):
         "root_depth_valid",
     )
     label_dimensions = (3,)
+    depth_column = "joint_depths"
     depth = "depth from the wrist of its hand in millimetres, larger the farther away"
 
     def __init__(

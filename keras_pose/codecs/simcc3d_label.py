@@ -39,6 +39,7 @@ class SimCC3DLabel(SimCCLabel):
 
     optional_label_keys = ("weights", "visible_3d")
     label_dimensions = (2, 3)
+    depth_column = "keypoints_3d"
     depth = "depth from the root in metres, larger the farther away"
 
     def __init__(

@@ -5,6 +5,7 @@ from keras_pose.datasets.bottomup_pipeline import bottomup_dataset
 from keras_pose.datasets.bottomup_scenes import BottomupScenes
 from keras_pose.datasets.catalog import dataset_names, describe, load
 from keras_pose.datasets.combined import CombinedDataset, combine
+from keras_pose.datasets.depth_labels import frames_dataset
 from keras_pose.datasets.doctor import Report, check
 from keras_pose.datasets.image_table import ImageTable
 from keras_pose.datasets.importers import ImportedDataset, ImportReport, import_dataset
@@ -98,6 +99,7 @@ __all__ = [
     "combine",
     "dataset_names",
     "describe",
+    "frames_dataset",
     "import_dataset",
     "lifting_dataset",
     "load",

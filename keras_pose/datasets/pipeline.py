@@ -10,6 +10,7 @@ from keras_pose.datasets.batches import (
     stream_batches,
 )
 from keras_pose.datasets.damaged import DamagedImages
+from keras_pose.datasets.depth_labels import DepthLabels
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.topdown_crops import TopdownCrops
 from keras_pose.datasets.transforms.augment import TopdownAugment
@@ -46,7 +47,8 @@ def topdown_dataset(
     """Batches of crops of a data set's objects.
 
     A batch is `(images, labels)`: uint8 `(B, height, width, 3)` and the dict that
-    `TopdownCrops.batch` describes; evaluation's keys are there when `training` is off. Every new
+    `TopdownCrops.batch` describes; evaluation's keys are there when `training` is off. Networks
+    that see poses in space get keypoints `(B, 1, K, 3)`, see `DepthLabels`. Every new
     pass over the data is a new epoch with its own order and augmentation, the same ones in every
     run with the same seed, whatever `workers` is.
 
@@ -113,6 +115,7 @@ def topdown_dataset(
         augment=augment if training else None,
         joint_weights=joint_weights,
         seed=seed,
+        depths=DepthLabels.of(dataset, estimator, settings.get("skeleton", dataset.skeleton)),
         cache_bytes=max(CACHE, workers * batch_size * IMAGE)
         if cache_bytes is None
         else cache_bytes,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.datasets.damaged import DamagedImages
+from keras_pose.datasets.depth_labels import DepthLabels
 from keras_pose.datasets.image_cache import ImageCache
 from keras_pose.datasets.keypoint_dataset import KeypointDataset
 from keras_pose.datasets.readers.categories import check_same_keypoints
@@ -43,6 +44,7 @@ class TopdownCrops:
         damaged: DamagedImages, told of images that cannot be read or have another size than the
             annotations say; their crops are black and nothing is visible in them. Default None:
             such images are errors.
+        depths: DepthLabels of the data set, for networks that learn them. Default None.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class TopdownCrops:
         seed: int = 0,
         cache_bytes: int = 256 * 2**20,
         damaged: DamagedImages | None = None,
+        depths: DepthLabels | None = None,
     ):
         self.dataset = dataset
         self.input_size = (int(input_size[0]), int(input_size[1]))
@@ -70,6 +73,7 @@ class TopdownCrops:
         self.joint_weights = joint_weights
         self.seed = seed
         self.damaged = damaged
+        self.depths = depths
         self.cache = ImageCache(cache_bytes, partial(read_image, alpha=True))
 
     def __len__(self) -> int:
@@ -145,6 +149,8 @@ class TopdownCrops:
         }
         if self.joint_weights:
             labels["weights"] = np.tile(self.skeleton.joint_weights, (len(rows), 1, 1))
+        if self.depths is not None:
+            labels = self.depths(rows % len(self), labels)
         if evaluation:
             labels |= {key: columns[key] for key in EVALUATION}
         return images, {
@@ -199,6 +205,8 @@ class TopdownCrops:
         }
         if self.joint_weights:
             shapes["weights"] = ((None, 1, keypoints), np.float32)
+        if self.depths is not None:
+            shapes |= self.depths.shapes()
         if evaluation:
             shapes["boxes"] = ((None, 1, 4), np.float32)
             shapes["areas"] = ((None, 1), np.float32)

@@ -2,8 +2,8 @@
 
 `hand_type` is `(..., 2)`: right and left, 1 for a hand that is there, as in InterHand2.6M.
 
-`TopdownCrops` and `topdown_dataset` hold neither hand types nor depths: pipelines of 3-D hands flip
-with `flip_hands` beside their crops, with the same draw.
+`topdown_dataset` mirrors hand types and depths by itself, see `DepthLabels`; `flip_hands` is for
+pipelines of one's own.
 """
 
 import numpy as np
