@@ -12,6 +12,7 @@ from keras_pose.heads.dynamic_coordinate_classifier import DynamicCoordinateClas
 from keras_pose.heads.head import Head
 from keras_pose.layers import Composite, Conv2D, Stack
 from keras_pose.layers.csp import CSPConv
+from keras_pose.losses import RTMOLoss
 
 # A cell without anybody starts with this chance of being somebody.
 _RARE = 0.01
@@ -135,7 +136,8 @@ class RTMOHead(Head):
     Args:
         num_keypoints: int.
         codec: default `RTMOCodec()`.
-        loss_module: `RTMOLoss`, its config, or None.
+        loss_module: `RTMOLoss` or its config; default one without sigmas, which those of a skeleton
+            should replace where it has some.
         strides: ints, input pixels per cell of the levels, fine to coarse.
         cls_filters: int, width of the branch of scores.
         channels_per_group: int, width of a group of the branch of poses.
@@ -172,7 +174,7 @@ class RTMOHead(Head):
         activation="silu",
         **kwargs,
     ):
-        super().__init__(codec or RTMOCodec(), loss_module, **kwargs)
+        super().__init__(codec or RTMOCodec(), loss_module or RTMOLoss(), **kwargs)
         self.num_keypoints = num_keypoints
         self.strides = tuple(strides)
         self.cls_filters = cls_filters
@@ -199,7 +201,7 @@ class RTMOHead(Head):
         )
         self.dcc = DynamicCoordinateClassifier(num_keypoints, **self.classifier)
         # No name of checkpoints: what they do not have.
-        self._switches = None if self.loss_module is None else Switches(self.loss_module.switches())
+        self._switches = Switches(self.loss_module.switches())
 
     def build(self, input_shape):
         # `call` leaves it out.
@@ -258,14 +260,12 @@ class RTMOHead(Head):
             **values: of `RTMOLoss.switches`: `proxy_target_cc`, `use_aux_loss`, `overlaps_power`,
                 and the weights `loss_cls`, `loss_oks` and `loss_mle`.
         """
-        if self._switches is None:
-            raise ValueError("there is nothing to switch: the head has no loss_module")
         self._switches.assign(**values)
 
     @property
     def proxy_target_cc(self) -> bool:
         """Whether classified keypoints teach the guessed ones; may be set, see `switch`."""
-        return self._switches is not None and self._switches.read()["proxy_target_cc"] > 0
+        return self._switches.read()["proxy_target_cc"] > 0
 
     @proxy_target_cc.setter
     def proxy_target_cc(self, value: bool):
@@ -274,7 +274,7 @@ class RTMOHead(Head):
     @property
     def use_aux_loss(self) -> bool:
         """Whether the numbers behind boxes are compared too; may be set, see `switch`."""
-        return self._switches is not None and self._switches.read()["use_aux_loss"] > 0
+        return self._switches.read()["use_aux_loss"] > 0
 
     @use_aux_loss.setter
     def use_aux_loss(self, value: bool):
