@@ -8,8 +8,10 @@ import pytest
 
 import keras_pose
 from keras_pose.datasets.synthetic import walking_pose
+from keras_pose.paths import PRESETS
 from keras_pose.results import PoseResult
 from keras_pose.tracking import PoseTracker, SupervisionTracker, as_tracker
+from keras_pose.video import VideoReader
 
 HEIGHT = 110  # pixels a metre
 
@@ -105,6 +107,25 @@ def test_two_people_who_pass_each_other_keep_their_numbers():
     assert (np.mean(scores), np.min(scores), np.mean(best)) == pytest.approx(
         (0.933, 0.914, 0.940), abs=1e-3
     )
+
+
+def test_the_two_people_of_the_sample_clip_keep_their_numbers():
+    """A man walks to and fro on the left; a cyclist comes from the right and passes him."""
+    predictor = keras_pose.PosePredictor(
+        keras_pose.TopdownEstimator.from_preset("movenet_lightning_coco"),
+        keras_pose.PersonDetector.from_preset("centernet_mobilenet_v3_coco"),
+    )
+    with VideoReader(PRESETS / "samples/walk.mp4") as video:
+        frames = list(video)[::2]  # every second one: twice as fast
+    places = {}
+    for _, result in predictor.predict_frames(frames, tracker=True):
+        for track, box in zip(result.track_ids.tolist(), result.boxes, strict=True):
+            places.setdefault(track, []).append(box[0])
+    assert set(places) - {-1} == {1, 2}
+    walker, cyclist = sorted((places[1], places[2]), key=min)
+    assert (len(walker), len(cyclist)) == (len(frames), len(frames))
+    assert max(walker) < 200
+    assert cyclist[0] > 400 and cyclist[-1] < 150
 
 
 def test_people_keep_their_numbers_whatever_their_order():

@@ -11,11 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_pose.cli.boxes import Boxes, BoxFile
+from keras_pose.cli.lifting import SpaceView, VideoLifting
 from keras_pose.cli.outputs import Outcome, clear_people, write_picture
 from keras_pose.cli.sources import Source
 from keras_pose.images import read_image
 from keras_pose.predictor import PosePredictor
 from keras_pose.results import PoseResult
+from keras_pose.tracking import PoseTracker
 from keras_pose.video import VideoReader, VideoWriter
 
 # Photos or frames that are in memory together, and whose people share batches.
@@ -34,6 +36,8 @@ class PredictionJob:
         style: options of `PoseResult.draw`.
         draw_threshold: people of less certain boxes are not drawn.
         max_frames: where videos stop, or None.
+        track: whether the people of videos are numbered.
+        lifting: gives those of video files 3D poses, or None; it needs `track`.
 
     Attributes:
         outcomes: what was found, in the order of the work.
@@ -48,6 +52,8 @@ class PredictionJob:
         style: dict[str, Any],
         draw_threshold: float = 0.0,
         max_frames: int | None = None,
+        track: bool = False,
+        lifting: VideoLifting | None = None,
     ):
         self.predictor = predictor
         self.boxes = boxes
@@ -55,6 +61,8 @@ class PredictionJob:
         self.style = style
         self.draw_threshold = draw_threshold
         self.max_frames = max_frames
+        self.track = track
+        self.lifting = lifting
         self.outcomes: list[Outcome] = []
         self.failures = 0
 
@@ -141,7 +149,7 @@ class PredictionJob:
         stopped = False
         with (
             video,
-            VideoWriter(path, video.fps) if path else nullcontext() as writer,
+            VideoWriter(path, video.fps) if path and not self.lifting else nullcontext() as writer,
             tqdm(total=total, unit="frame", desc=source.name, leave=False, disable=None) as bar,
         ):
             try:
@@ -155,15 +163,39 @@ class PredictionJob:
                 stopped = True
         if outcome.results:
             self.outcomes.append(outcome)
+            if self.lifting:
+                self._lift(outcome, path)
         if stopped and not source.is_live:
             raise KeyboardInterrupt
+
+    def _lift(self, outcome: Outcome, path: Path | None) -> None:
+        """Lifts a video that was read to its end, and reads it once more to draw it."""
+        source, results = outcome.source, outcome.results
+        for remark in self.lifting.remarks(results):
+            say(f"{source.name}: {remark}")
+        outcome.lifted = self.lifting.lift(results)
+        if path is None:
+            return
+        view = SpaceView(outcome.lifted)
+        with (
+            VideoReader(source.target) as video,
+            VideoWriter(path, video.fps) as writer,
+            tqdm(
+                total=len(results), unit="frame", desc="drawing", leave=False, disable=None
+            ) as bar,
+        ):
+            # The results end before frames that cannot be read.
+            for (number, result), frame in zip(enumerate(results), video, strict=False):
+                writer.write(view.beside(self._draw(result, frame), number))
+                bar.update()
 
     def _timed_frames(
         self, video: VideoReader, outcome: Outcome
     ) -> Iterator[tuple[np.ndarray, PoseResult]]:
         """Frames and results up to the maximum; puts results and their times into the outcome."""
         together = 1 if outcome.source.is_live else _TOGETHER
-        frames = self.predictor.predict_frames(video, together)
+        tracker = PoseTracker() if self.track else None
+        frames = self.predictor.predict_frames(video, together, tracker)
         while len(outcome.results) != self.max_frames:
             if len(outcome.results) == together:  # the first ones compiled the programs
                 outcome.seconds, outcome.timed = 0.0, 0

@@ -22,12 +22,23 @@ class Outcome:
         source: the photo or video.
         results: one a photo, one a frame of a video.
         seconds: time of reading and predicting `timed` photos or frames.
+        lifted: the 3D poses of the tracked people of a video, one result a frame; or None.
     """
 
     source: Source
     results: list[PoseResult] = field(default_factory=list)
     seconds: float = 0.0
     timed: int = 1
+    lifted: list[PoseResult] | None = None
+
+    def poses_3d(self, frame: int) -> list[list | None]:
+        """For each pose of a frame the 3D keypoints `[[x, y, z], ...]`, None without any."""
+        result = self.results[frame]
+        if self.lifted is None or result.track_ids is None:
+            return [None] * len(result)
+        lifted = self.lifted[frame]
+        found = dict(zip(lifted.track_ids.tolist(), lifted.keypoints.tolist(), strict=True))
+        return [found.get(track) for track in result.track_ids.tolist()]
 
 
 def output_paths(sources: Iterable[Source], folder: Path) -> dict[Source, Path]:
@@ -73,8 +84,9 @@ def coco_results(outcomes: list[Outcome]) -> list[dict[str, Any]]:
         for frame, result in enumerate(outcome.results):
             number += 1
             image_id = int(outcome.source.stem) if numbered else number
-            for row in result.to_coco(image_id):
-                rows.append(row | _place(outcome.source, frame))
+            found = zip(result.to_coco(image_id), outcome.poses_3d(frame), strict=True)
+            for row, pose in found:
+                rows.append(row | _in_3d(pose) | _place(outcome.source, frame))
     return rows
 
 
@@ -84,12 +96,21 @@ def image_results(outcomes: list[Outcome], skeleton: Skeleton, made_by: dict) ->
         **made_by,
         "skeleton": skeleton.to_dict(),
         "images": [
-            _place(outcome.source, frame)
-            | {k: v for k, v in result.to_dict(with_skeleton=False).items() if k != "skeleton"}
+            _place(outcome.source, frame) | _image(result, outcome.poses_3d(frame))
             for outcome in outcomes
             for frame, result in enumerate(outcome.results)
         ],
     }
+
+
+def _image(result: PoseResult, poses_3d: list) -> dict[str, Any]:
+    data = result.to_dict(with_skeleton=False)
+    poses = [pose | _in_3d(more) for pose, more in zip(data["poses"], poses_3d, strict=True)]
+    return {"image_size": data["image_size"], "poses": poses}
+
+
+def _in_3d(keypoints: list | None) -> dict[str, Any]:
+    return {} if keypoints is None else {"keypoints_3d": keypoints}
 
 
 def _place(source: Source, frame: int) -> dict[str, Any]:
@@ -104,8 +125,14 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def clear_people(result: PoseResult, threshold: float) -> PoseResult:
-    """The people of whose boxes the detector is at least so sure; all where nobody scored them."""
-    return result if result.box_scores is None else result[result.box_scores >= threshold]
+    """The people of whose boxes the detector is at least so sure; all where nobody scored them.
+
+    Somebody who is tracked was clear before: those stay.
+    """
+    if result.box_scores is None:
+        return result
+    clear = result.box_scores >= threshold
+    return result[clear if result.track_ids is None else clear | (result.track_ids >= 0)]
 
 
 def table(outcomes: list[Outcome], threshold: float = 0.0) -> str:

@@ -6,10 +6,16 @@ from pathlib import Path
 from keras_pose.cli import runtime
 from keras_pose.cli.boxes import BoxFile
 from keras_pose.cli.job import PredictionJob, say
+from keras_pose.cli.lifting import VideoLifting, read_mapping
 from keras_pose.cli.outputs import coco_results, image_results, output_paths, table, write_json
 from keras_pose.cli.sources import Source, find_sources
 from keras_pose.detectors import PersonDetector
-from keras_pose.estimators import BottomupEstimator, PoseEstimator, TopdownEstimator
+from keras_pose.estimators import (
+    BottomupEstimator,
+    PoseEstimator,
+    PoseLifter,
+    TopdownEstimator,
+)
 from keras_pose.files import writable_folder
 from keras_pose.predictor import PosePredictor
 from keras_pose.video import can_write_video
@@ -25,6 +31,8 @@ Finds people and their poses in photos and videos.
   keras-pose predict 0 --out drawn --max-frames 300        (the first webcam)
   keras-pose predict crops/ --detector none                (one person fills each photo)
   keras-pose predict crowd.jpg --preset movenet_multipose_coco --out drawn
+  keras-pose predict clip.mp4 --track --out drawn --json poses.json
+  keras-pose predict clip.mp4 --lift LIFTER --out drawn    (2D beside 3D)
 
 A table goes to stdout: people found, their mean keypoint score (0 to 1), and the milliseconds of
 reading and predicting, per photo or, for videos, per frame (programs are compiled before).
@@ -42,6 +50,10 @@ JSON formats:
           file_name, for videos frame, image_size [width, height], poses. A pose has keypoints
           [[x, y], ...] and scores [...] in the skeleton's order, box [left, top, right, bottom],
           box_score. Python: PoseResult.from_dict(data["images"][0], skeleton=data["skeleton"]).
+With --track poses of videos have track_id, the same number for the same person in every frame, from
+1 on; -1 for doubtful poses of nobody. With --lift those of tracks have keypoints_3d, a list of
+[x, y, z], metres about the root, x to the right, y down, z away from the camera, in the order of
+the lifter's skeleton, which is skeleton_3d in the format images.
 All coordinates are pixels of the upright image; the centre of the first pixel is (0, 0).
 
 Boxes file: {"photo.jpg": [[left, top, right, bottom], ...], ...}, a fifth number is a score; or
@@ -91,6 +103,27 @@ def add_parser(commands) -> None:
         help="people that the detector is less sure of are neither drawn nor counted in the table "
         "(JSON has them all); default %(default)s",
     )
+    videos = parser.add_argument_group("videos")
+    videos.add_argument(
+        "--track",
+        action="store_true",
+        help="number the people of each video: the same person has the same number in every frame",
+    )
+    videos.add_argument(
+        "--lift",
+        metavar="PRESET",
+        help="3D poses of the people of video files, by this lifter: a name, a folder or a handle "
+        "of a hub; numbers the people as --track does",
+    )
+    videos.add_argument(
+        "--lift-mapping",
+        metavar="FILE",
+        help="for a lifter of another skeleton, where its keypoints come from, JSON: {keypoint of "
+        "the lifter: [keypoints whose mean it is]}; known for COCO's and Human3.6M's keypoints",
+    )
+    videos.add_argument(
+        "--max-frames", type=_count, metavar="N", help="stop a video or webcam after N frames"
+    )
     models = parser.add_argument_group("models")
     models.add_argument(
         "--preset",
@@ -124,9 +157,6 @@ def add_parser(commands) -> None:
     models.add_argument(
         "--batch-size", type=_count, default=16, metavar="N", help="people at once; default 16"
     )
-    parser.add_argument(
-        "--max-frames", type=_count, metavar="N", help="stop a video or webcam after N frames"
-    )
     runtime.add_options(parser)
     parser.set_defaults(run=run)
 
@@ -139,16 +169,20 @@ def run(arguments: argparse.Namespace) -> int:
     if not sources:
         return 2
     boxes = BoxFile(arguments.boxes) if arguments.boxes else None
+    mapping = _checked_lifting(arguments, sources)
     paths = _checked_outputs(arguments, sources)
     runtime.prepare(arguments)
     style = {"show_boxes": arguments.draw_boxes, "threshold": arguments.keypoint_threshold}
+    predictor = _predictor(arguments)
     job = PredictionJob(
-        _predictor(arguments),
+        predictor,
         boxes,
         paths,
         style,
         arguments.draw_threshold,
         arguments.max_frames,
+        track=arguments.track or bool(arguments.lift),
+        lifting=_lifting(arguments, predictor, mapping),
     )
     try:
         job.run(sources)
@@ -157,6 +191,30 @@ def run(arguments: argparse.Namespace) -> int:
     if not job.outcomes:
         return 2
     return 1 if problems or job.failures else 0
+
+
+def _checked_lifting(arguments: argparse.Namespace, sources: list[Source]) -> dict | None:
+    """The mapping for the lifter, after checking that all sources can be lifted."""
+    if not arguments.lift:
+        if arguments.lift_mapping:
+            raise ValueError("--lift-mapping says something about the lifter: name it with --lift")
+        return None
+    unfit = [source for source in sources if not source.is_video or source.is_live]
+    if unfit:
+        raise ValueError(
+            f"--lift is for video files, which it reads twice; {unfit[0].name} is none"
+        )
+    return read_mapping(arguments.lift_mapping)
+
+
+def _lifting(
+    arguments: argparse.Namespace, predictor: PosePredictor, mapping: dict | None
+) -> VideoLifting | None:
+    if not arguments.lift:
+        return None
+    lifter = PoseLifter.from_preset(arguments.lift)
+    skeleton = predictor.estimator.output_skeleton
+    return VideoLifting(lifter, skeleton, mapping, arguments.flip_test)
 
 
 def _checked_outputs(arguments: argparse.Namespace, sources: list[Source]) -> dict[Source, Path]:
@@ -209,7 +267,10 @@ def _report(arguments: argparse.Namespace, job: PredictionJob) -> None:
             document = coco_results(job.outcomes)
         else:
             skeleton = job.predictor.estimator.output_skeleton
-            document = image_results(job.outcomes, skeleton, _made_by(arguments, job))
+            made_by = _made_by(arguments, job)
+            if job.lifting:
+                made_by["skeleton_3d"] = job.lifting.lifter.output_skeleton.to_dict()
+            document = image_results(job.outcomes, skeleton, made_by)
         write_json(Path(arguments.json), document)
     print(table(job.outcomes, arguments.draw_threshold))
     for kind, place in {"drawings": arguments.out, "poses": arguments.json}.items():
@@ -220,7 +281,13 @@ def _report(arguments: argparse.Namespace, job: PredictionJob) -> None:
 def _made_by(arguments: argparse.Namespace, job: PredictionJob) -> dict:
     detector = arguments.detector or ("none" if job.predictor.bottom_up else DETECTOR)
     boxes_from = {"boxes": arguments.boxes} if arguments.boxes else {"detector": detector}
-    return {"estimator": arguments.preset, **boxes_from, "threshold": arguments.threshold}
+    lifter = {"lifter": arguments.lift} if arguments.lift else {}
+    return {
+        "estimator": arguments.preset,
+        **boxes_from,
+        **lifter,
+        "threshold": arguments.threshold,
+    }
 
 
 def _fraction(text: str) -> float:
