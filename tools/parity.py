@@ -18,7 +18,9 @@ import time
 from pathlib import Path
 
 import keras
-from reference import FOLDERS, Difference, entries, open_case
+from reference.case import Difference
+from reference.cases import open_case
+from reference.index import FOLDERS, entries
 
 GOLDEN = Path(__file__).resolve().parent.parent.parent / "shared/golden"
 
