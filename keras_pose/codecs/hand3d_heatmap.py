@@ -129,7 +129,8 @@ class Hand3DHeatmap(Codec):
     def decode(self, outputs):
         """`keypoints` `(B, 1, K, 3)`, x, y in input pixels and depths in millimetres from the wrist
         of each hand; `scores` `(B, 1, K)`; `root_depth` `(B, 1)`, millimetres; `hand_type`
-        `(B, 2)`, 1 for a hand that is there."""
+        `(B, 2)`, 1 for a hand that is there; and `visible` `(B, 1, K)`, the probability that its
+        hand is there, of joints whose first half is the right hand's."""
         x, y, z, score = volume_maximum(ops.cast(outputs["heatmaps"], "float32"))
         places = ops.stack([x, y, z], axis=-1)
         places = ops.where(score[..., None] > 0, places, -1.0)
@@ -137,11 +138,15 @@ class Hand3DHeatmap(Codec):
         points = places * constant([*scale, self.depth_bound / self.depth_size])
         points = points - constant([0, 0, self.depth_bound / 2])
         root = ops.cast(outputs["root"], "float32")
+        logits = ops.cast(outputs["hand_type"], "float32")
+        count = points.shape[1]
+        hands = ops.convert_to_tensor(np.arange(count, dtype="int32") * 2 // count)
         return {
             "keypoints": points[:, None],
             "scores": score[:, None] / self.peak,
             "root_depth": (root / self.root_size - 0.5) * self.root_depth_bound,
-            "hand_type": ops.cast(outputs["hand_type"] > 0, "float32"),
+            "hand_type": ops.cast(logits > 0, "float32"),
+            "visible": ops.take(ops.sigmoid(logits), hands, axis=1)[:, None],
         }
 
     def flip(self, outputs, flip_indices):

@@ -135,6 +135,7 @@ class TopdownEstimator(PoseEstimator):
                 PoseResult(
                     keypoints=np.concatenate([flat, points[..., 2:]], axis=-1),
                     scores=decoded["scores"][span, 0],
+                    visible=decoded["visible"][span, 0] if "visible" in decoded else None,
                     boxes=one,
                     box_scores=None if scores is None else np.asarray(scores, np.float32),
                     skeleton=self.output_skeleton,

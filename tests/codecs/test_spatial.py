@@ -128,6 +128,8 @@ def test_hands_come_back_from_their_volumes(compiled):
     assert decoded["scores"].min() > 0.6
     np.testing.assert_allclose(decoded["root_depth"][:, 0], labels["root_depth"], atol=1e-4)
     np.testing.assert_array_equal(decoded["hand_type"], labels["hand_type"])
+    there = decoded["visible"][:, 0, [0, 20, 21, 41]] > 0.5
+    np.testing.assert_array_equal(there, np.repeat(labels["hand_type"], 2, axis=1))
 
 
 def test_a_gaussian_has_no_holes(compiled):

@@ -125,6 +125,7 @@ def test_poses_are_in_image_pixels_and_depths_in_the_codecs_unit(name):
     flat = keras_pose.geometry.apply_affine(affine, decoded[..., :2])
     np.testing.assert_allclose(poses.keypoints[..., :2], flat, atol=1e-3)
     np.testing.assert_allclose(poses.keypoints[..., 2], decoded[..., 2], atol=1e-4)
+    assert (poses.visible is None) == (name == "body")
     drawn = poses.draw(image, threshold=-1e9)
     assert drawn.shape == image.shape
 

@@ -271,7 +271,13 @@ HEADS = {
         lambda: InterNetHead(4, HANDS, None, (4, 5), (4, 4), (6,), (7,)),
         [(9, 9, 2), (2, 3, 6)],
         {"heatmaps": (8, 12, 4, 5), "root": (1,), "hand_type": (2,)},
-        {"keypoints": (1, 4, 3), "scores": (1, 4), "root_depth": (1,), "hand_type": (2,)},
+        {
+            "keypoints": (1, 4, 3),
+            "scores": (1, 4),
+            "visible": (1, 4),
+            "root_depth": (1,),
+            "hand_type": (2,),
+        },
     ),
 }
 every_head = pytest.mark.parametrize("name", HEADS)
