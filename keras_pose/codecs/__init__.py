@@ -18,6 +18,7 @@ from keras_pose.codecs.rtmo import RTMOCodec
 from keras_pose.codecs.simcc3d_label import SimCC3DLabel
 from keras_pose.codecs.simcc_label import SimCCLabel
 from keras_pose.codecs.skps_heatmap import SKPSHeatmap
+from keras_pose.codecs.spr import SPR
 from keras_pose.codecs.udp_heatmap import UDPHeatmap
 from keras_pose.codecs.with_visibility import WithVisibility
 from keras_pose.codecs.yolox_pose import YOLOXPoseCodec

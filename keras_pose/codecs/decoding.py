@@ -131,6 +131,25 @@ def values_at(maps, x, y):
     return ops.reshape(values, (-1, count, x.shape[-1]))
 
 
+def values_between(maps, x, y):
+    """What maps `(B, h, w, K)` hold between pixels, by bilinear interpolation.
+
+    Args:
+        x, y: `(B, K, n)` float32, each keypoint's places in its own map; beyond the border the
+            nearest pixel is read.
+
+    Returns:
+        `(B, K, n)`.
+    """
+    left, top = ops.floor(x), ops.floor(y)
+    across, down = x - left, y - top
+    above, below = (
+        (1 - across) * values_at(maps, left, row) + across * values_at(maps, left + 1, row)
+        for row in (top, top + 1)
+    )
+    return (1 - down) * above + down * below
+
+
 def mirrored(maps, shift: bool):
     """Maps `(B, h, w, ...)` of mirrored images turned back, channels as they are.
 

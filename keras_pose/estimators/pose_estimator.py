@@ -215,6 +215,9 @@ class PoseEstimator(ImageModel):
         config = self.get_config()
         config |= {"skeleton": skeleton, "output_keypoints": None}
         _set_keypoints(config["head"], skeleton)
+        if skeleton.keypoints != self.skeleton.keypoints:
+            # DEKR's judge of poses knows the links of one skeleton only, and no loss trains it.
+            config["head"]["config"].pop("rescore_net", None)
         model = type(self).from_config(config)
         copy_fitting_variables(self, model)
         return model

@@ -29,7 +29,8 @@ _KINDS = [
 ]
 # What PyTorch stores beside the weights and no other framework has.
 _SURPLUS = re.compile(
-    r"(^|\.)(num_batches_tracked|relative_position_index|linspace_[xy]|flow_model\.(loc|cov|mask))$"
+    r"(^|\.)(num_batches_tracked|relative_position_index|regular_matrix|linspace_[xy]"
+    r"|flow_model\.(loc|cov|mask))$"
 )
 
 

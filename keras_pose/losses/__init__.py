@@ -8,6 +8,7 @@ from keras_pose.losses.boxes import CIoULoss, DIoULoss, GIoULoss, IoULoss
 from keras_pose.losses.classification import BCELoss, VariFocalLoss
 from keras_pose.losses.comparison import ComparisonLoss, CoordinateLoss, HeatmapLoss
 from keras_pose.losses.contrastive import InfoNCELoss
+from keras_pose.losses.dekr import DEKRLoss
 from keras_pose.losses.discretized import JSDiscretLoss, KLDiscretLoss, MLECCLoss
 from keras_pose.losses.distillation import FeaLoss, KDLoss
 from keras_pose.losses.focal_heatmap import FocalHeatmapLoss

@@ -1,6 +1,6 @@
 """MMPose's codecs; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import bottomup_heatmap, lifting, one_stage, rtmo, spatial
+from keras_pose.checkpoints.mmpose import bottomup_heatmap, dekr, lifting, one_stage, rtmo, spatial
 from keras_pose.checkpoints.mmpose.types import Type, same
 
 _MAPS = {"input_size": "input_size", "heatmap_size": "heatmap_size"}
@@ -11,6 +11,7 @@ TYPES = {
     **one_stage.CODECS,
     **rtmo.CODECS,
     **bottomup_heatmap.CODECS,
+    **dekr.CODECS,
     **lifting.CODECS,
     **spatial.CODECS,
     "MSRAHeatmap": Type(

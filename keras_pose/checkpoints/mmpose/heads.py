@@ -2,6 +2,7 @@
 
 from keras_pose.checkpoints.mmpose import (
     bottomup_heatmap,
+    dekr,
     lifting,
     one_stage,
     rtmo,
@@ -113,6 +114,7 @@ TYPES = {
     **one_stage.HEADS,
     **rtmo.HEADS,
     **bottomup_heatmap.HEADS,
+    **dekr.HEADS,
     **lifting.HEADS,
     **spatial.HEADS,
     "HeatmapHead": Type(

@@ -1,6 +1,6 @@
 """MMPose's losses; see `types.Type`."""
 
-from keras_pose.checkpoints.mmpose import bottomup_heatmap, one_stage, rtmo
+from keras_pose.checkpoints.mmpose import bottomup_heatmap, dekr, one_stage, rtmo
 from keras_pose.checkpoints.mmpose.types import Type
 
 
@@ -42,8 +42,9 @@ def _same(name, *settings, ignored=None, prepare=None):
 
 TYPES = {
     **one_stage.LOSSES,
-    **bottomup_heatmap.LOSSES,
     **rtmo.LOSSES,
+    **bottomup_heatmap.LOSSES,
+    **dekr.LOSSES,
     "KeypointMSELoss": _same("KeypointMSELoss", *_HEATMAP_MASKED, ignored=_ALWAYS_WEIGHTED),
     "FocalHeatmapLoss": _same(
         "FocalHeatmapLoss", *_HEATMAP_MASKED, "alpha", "beta", ignored=_ALWAYS_WEIGHTED

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from keras_pose.checkpoints.mmpose import dekr
 from keras_pose.checkpoints.state_dict import StateDict
 
 # What a whole network wrapped for training on several devices puts before every name.
@@ -29,7 +30,8 @@ def current_names(
         head: MMPose's settings of the head, which decide how some names are read.
 
     Returns:
-        The same arrays, those that are no weights left out.
+        The same arrays, those that are no weights left out; where the order of channels or a sign
+        changed as well, new ones.
     """
     versions = state.versions if isinstance(state, StateDict) else {}
     if state and all(name.startswith(_WRAPPER) for name in state):
@@ -43,7 +45,13 @@ def current_names(
         names = _of_old_heads(names)
     if _has_heatmap_stem(head or {}):
         names = {old: _STEM.sub(_in_stem, name) for old, name in names.items()}
-    return {name: state[old] for old, name in names.items()}
+    arrays = {name: state[old] for old, name in names.items()}
+    kind = str((head or {}).get("type")).rpartition(".")[2]
+    return _CHANGED[kind](arrays) if kind in _CHANGED else arrays
+
+
+# Heads whose arrays changed as well.
+_CHANGED = {"DEKRHead": dekr.current_arrays}
 
 
 def _of_old_heads(names: Mapping[str, str]) -> dict[str, str]:

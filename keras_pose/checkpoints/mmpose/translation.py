@@ -95,6 +95,8 @@ def _bottomup(config: Mapping, skeleton, udp: bool, resize: Mapping) -> dict:
     settings = {**shared, **resize}
     if "assigner" in head:
         head = {**head, "sigmas": skeleton["sigmas"]}
+    if "rescore_cfg" in head:
+        head = {**head, "skeleton": skeleton}
     return keras_config(
         "BottomupEstimator",
         {
