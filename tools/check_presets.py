@@ -20,11 +20,12 @@ from keras_pose.layers import skip_initialization
 from keras_pose.preset import conversion, zoo
 
 
-def parameters(estimator: keras_pose.TopdownEstimator) -> int:
-    """As the reference counts: no statistics of normalisations, no states of random generators."""
+def parameters(estimator: keras_pose.PoseEstimator) -> int:
+    """As the reference counts: no statistics of normalisations, no states of random generators,
+    nothing that a checkpoint does not hold."""
     total = 0
-    for variable in estimator.variables:
-        if not variable.name.startswith("moving_") and "seed" not in variable.name:
+    for variable in estimator.weights:
+        if not variable.name.startswith("moving_"):
             total += int(keras.ops.size(variable))
     head = estimator.head
     if isinstance(head, IntegralRegressionHead):
@@ -51,7 +52,7 @@ def main() -> int:
     counted: dict[str, int | str] = {}
     wrong, lines = [], []
     for row in rows:
-        key = json.dumps([row.model, row.codec, row.skeleton], sort_keys=True)
+        key = json.dumps([row.model, row.codec, row.skeleton, row.resize], sort_keys=True)
         if key not in counted:
             counted[key] = count(row)
             release()
