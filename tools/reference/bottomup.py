@@ -15,6 +15,10 @@ from reference.case import Difference, channels_first, tensors
 from reference.images import ImageCase, Stages
 
 _SKELETONS = {14: "crowdpose", 17: "coco"}
+# Gradients agree to 1e-3 of their deviation. RTMO's softmax over bins is so steep with these
+# weights that float32 cannot: noise in the last digit of the first layer's weights (1e-7 of them)
+# moves the error of this model's from 9e-4 to 3.6e-3, and noise of 1e-6 to 8e-3.
+_GRADIENT_LIMITS = {"rtmo-s_8xb32-600e_coco-640x640": 1e-2}
 
 
 class BottomupCase(ImageCase):
@@ -44,8 +48,8 @@ class BottomupCase(ImageCase):
         targets = self.targets(estimator, outputs)
         yield from self.losses(estimator, targets, outputs)
         if self.entry.get("gradients"):
-            keys = self.entry["gradients"]
-            yield from self.gradients(estimator, self.images, targets, keys, 1e-3)
+            keys, limit = self.entry["gradients"], _GRADIENT_LIMITS.get(self.entry["config"], 1e-3)
+            yield from self.gradients(estimator, self.images, targets, keys, limit)
 
     def raw(self, outputs: dict, prefix: str) -> Iterator[Difference]:
         """The head's outputs, as far as they are stored."""
