@@ -43,14 +43,16 @@ class AdaptiveBlock(Composite):
         self.norm = BatchNormalization()
 
     def call(self, x, training=None):
+        y = self.norm(self.adapt_conv(x, self.offsets(x)), training=training)
+        return ops.relu(y + x)
+
+    def offsets(self, x):
+        """Where taps lie beside a plain convolution's grid; see `DeformableConv2D`."""
         height, width = x.shape[1:3]
         matrices = self.transform_matrix_conv(x)
         matrices = ops.reshape(matrices, (-1, height * width, self._groups, 6))
         offsets = ops.matmul(matrices, ops.cast(_matrix_to_offsets(), matrices.dtype))
-        offsets = ops.reshape(offsets, (-1, height, width, self._groups * _TAPS * 2))
-        # The grid of a plain convolution is added to that of the matrices.
-        y = self.norm(self.adapt_conv(x, offsets), training=training)
-        return ops.relu(y + x)
+        return ops.reshape(offsets, (-1, height, width, self._groups * _TAPS * 2))
 
 
 def _matrix_to_offsets():
