@@ -3,6 +3,7 @@
 from keras_pose.codecs.associative_embedding import AssociativeEmbedding
 from keras_pose.codecs.centernet import CenterNetCodec
 from keras_pose.codecs.codec import Codec
+from keras_pose.codecs.decoupled_heatmap import DecoupledHeatmap
 from keras_pose.codecs.hand3d_heatmap import Hand3DHeatmap
 from keras_pose.codecs.hand_landmark_label import HandLandmarkLabel
 from keras_pose.codecs.integral_regression_label import IntegralRegressionLabel

@@ -2,6 +2,7 @@
 
 from keras_pose.heads.associative_embedding_head import AssociativeEmbeddingHead
 from keras_pose.heads.centernet_head import CenterNetHead
+from keras_pose.heads.cid_head import CIDHead
 from keras_pose.heads.cpm_head import CPMHead
 from keras_pose.heads.dekr_head import DEKRHead, PoseRescorer
 from keras_pose.heads.hand_landmark_head import HandLandmarkHead

@@ -5,6 +5,7 @@ from keras_pose.losses.assignment import SimOTAAssigner
 from keras_pose.losses.associative_embedding import AssociativeEmbeddingLoss
 from keras_pose.losses.bones import BoneLoss, MPJPELoss
 from keras_pose.losses.boxes import CIoULoss, DIoULoss, GIoULoss, IoULoss
+from keras_pose.losses.cid import CIDLoss
 from keras_pose.losses.classification import BCELoss, VariFocalLoss
 from keras_pose.losses.comparison import ComparisonLoss, CoordinateLoss, HeatmapLoss
 from keras_pose.losses.contrastive import InfoNCELoss

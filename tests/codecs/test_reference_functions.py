@@ -10,8 +10,11 @@ from keras_pose.codecs import (
     WithVisibility,
 )
 from keras_pose.codecs.blur import blur_maps, blur_vectors, gaussian_kernel, with_maximum_of
-from keras_pose.codecs.decoding import heatmap_maximum
+from keras_pose.codecs.decoding import heatmap_maximum, is_local_maximum
+from keras_pose.codecs.gaussian import instance_gaussians
+from keras_pose.codecs.instances import instance_boxes, instance_diagonals, instance_roots
 from keras_pose.codecs.refinement import dark_step, quarter_step, udp_dark_step
+from keras_pose.layers.resize import resize
 
 pytestmark = pytest.mark.parity
 
@@ -22,11 +25,6 @@ ELSEWHERE = {
     "refine_simcc_dark": "of SimCC, see its tests",
     "flip_vectors": "of SimCC, see its tests",
     "soft_argmax": "of the integral regression heads",
-    "aggregate_heatmaps": "of bottom-up networks",
-    "batch_heatmap_nms": "of bottom-up networks",
-    "get_instance_root": "of bottom-up networks",
-    "get_instance_bbox": "of bottom-up networks",
-    "get_diagonal_lengths": "of bottom-up networks",
     "get_heatmap_3d_maximum": "of lifted and volumetric poses",
     "camera_to_pixel": "of lifted and volumetric poses",
     "pixel_to_camera": "of lifted and volumetric poses",
@@ -47,10 +45,14 @@ HERE = {
     "flip_heatmaps",
     "flip_coordinates",
     "flip_visibility",
+    "aggregate_heatmaps",
+    "batch_heatmap_nms",
+    "get_instance_root",
+    "get_instance_bbox",
+    "get_diagonal_lengths",
 }
 # Of the cases of those, the ones that no codec here has a use for.
 LEFT_OUT = {
-    *[f"generate_gaussian_heatmaps_persigma_{k}" for k in ("interior", "mixed_vis", "outside")],
     *[f"flip_heatmaps_offset_s{shift}" for shift in (0, 1)],
 }
 
@@ -145,12 +147,78 @@ def test_several_people_share_maps(functions, compiled, operation):
     codec = _unscaled(operation, _cases(functions, operation)[0]["call"])
     encode = compiled(codec.encode)
     for case in _cases(functions, operation):
+        if "persigma" in case["case"]:
+            continue
         targets = encode(functions.labels(case))
         maps = targets["heatmaps"]
         functions.check_maps(case, "heatmaps", maps, 2e-6 * max(1.0, np.abs(maps).max()))
         # A keypoint counts as much as that of whom it counts most for.
         weights = functions.array(case["out"]["keypoint_weights"]).max(0)
         np.testing.assert_array_equal(targets["weights"][0], weights)
+
+
+def test_people_have_gaussians_of_their_own_width(functions, compiled):
+    for case in _cases(functions, "generate_gaussian_heatmaps"):
+        if "persigma" not in case["case"]:
+            continue
+        size, labels = case["call"]["heatmap_size"], functions.labels(case)
+        labels["sigmas"] = np.float32(case["call"]["sigma"])[None, :, None]
+        maps, weights = compiled(
+            lambda labels, size=size: instance_gaussians(
+                labels, labels["keypoints"], size, labels["sigmas"], "pixel"
+            )
+        )(labels)
+        functions.check_maps(case, "heatmaps", maps.max(1), 2e-6)
+        functions.check(case, "keypoint_weights", weights[0], 0)
+
+
+def test_peaks(functions, compiled):
+    for case in _cases(functions, "batch_heatmap_nms"):
+        maps = functions.maps(case["in"]["batch_heatmaps"])
+        radius = case["call"]["kernel_size"] // 2
+        peaks = compiled(lambda m, r=radius: is_local_maximum(m, r))(maps) * maps
+        expected = functions.maps(case["out"]["out"])
+        # Peaks below 0 are of no use to anybody.
+        np.testing.assert_array_equal(np.maximum(peaks, 0), np.maximum(expected, 0))
+
+
+def test_maps_of_several_sizes_are_put_together(functions, compiled):
+    for case in _cases(functions, "aggregate_heatmaps"):
+        call = case["call"]
+        maps = [functions.maps(name) for name in case["in"]["heatmaps"]]
+        size = maps[0].shape[1:3] if call["size"] is None else call["size"][::-1]
+        aligned = call["align_corners"]
+        enlarge = compiled(lambda m, s=size, a=aligned: resize(m, s, align_corners=a))
+        resized = [enlarge(each) for each in maps]
+        joined = np.mean(resized, 0) if call["mode"] == "average" else np.concatenate(resized, -1)
+        functions.check(case, "out", joined.transpose(0, 3, 1, 2), 2e-6 * np.abs(joined).max())
+
+
+INSTANCES = {
+    "get_instance_bbox": ("bbox", lambda points, visible, call: instance_boxes(points, visible)),
+    "get_diagonal_lengths": (
+        "lengths",
+        lambda points, visible, call: instance_diagonals(points, visible),
+    ),
+    "get_instance_root": (
+        "roots",
+        lambda points, visible, call: instance_roots(points, visible, **call)[0],
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", INSTANCES)
+def test_where_instances_are(functions, compiled, operation):
+    output, function = INSTANCES[operation]
+    for case in _cases(functions, operation):
+        labels = functions.labels(case)
+        call = {
+            {"root_type": "kind"}[key]: value for key, value in (case.get("call") or {}).items()
+        }
+        found = compiled(lambda p, v, c=call, f=function: f(p, v, c))(
+            labels["keypoints"], labels["visible"]
+        )
+        functions.check(case, output, found[0], 1e-6 * max(1.0, np.abs(found).max()))
 
 
 @pytest.mark.parametrize("mode", ["heatmap", "udp_combined"])

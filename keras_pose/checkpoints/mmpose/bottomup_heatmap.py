@@ -1,5 +1,7 @@
 """MMPose's parts of networks that draw heatmaps of everybody at once; see `types.Type`."""
 
+from collections.abc import Mapping
+
 from keras_pose.checkpoints.mmpose.types import Type, empty_if_none, same
 
 # The network's; configs that enlarge the maps before decoding say nothing about it.
@@ -42,6 +44,46 @@ def _embedding_head(config):
     }
 
 
+def _cid_head(config):
+    losses = {
+        "coupled": {"type": "FocalHeatmapLoss"},
+        "decoupled": {"type": "FocalHeatmapLoss"},
+        "contrastive": {"type": "InfoNCELoss"},
+    }
+    for ours, theirs in _CID_LOSSES.items():
+        losses[ours] = config.pop(theirs, losses[ours])
+    return {**config, "loss": {"type": "CIDLoss", **losses}}
+
+
+_CID_LOSSES = {
+    "coupled": "coupled_heatmap_loss",
+    "decoupled": "decoupled_heatmap_loss",
+    "contrastive": "contrastive_loss",
+}
+# Names of CID's layers in checkpoints of MMPose 0.x, and what they are now.
+_CID_NAMES = {
+    "keypoint_center_conv": "iia_module.keypoint_root_conv",
+    "conv_down": "gfd_module.conv_down",
+    "c_attn": "gfd_module.channel_attention",
+    "s_attn": "gfd_module.spatial_attention",
+    "fuse_attn": "gfd_module.fuse_attention",
+    "heatmap_conv": "gfd_module.heatmap_conv",
+}
+
+
+def current_cid_arrays(arrays: Mapping) -> dict:
+    """Arrays of a model with a `CIDHead`, by name, under the names of MMPose 1.x."""
+
+    def renamed(name):
+        part, _, rest = name.partition(".")
+        layer = rest.partition(".")[0]
+        if part != "head" or layer not in _CID_NAMES:
+            return name
+        return f"head.{_CID_NAMES[layer]}{rest.removeprefix(layer)}"
+
+    return {renamed(name): value for name, value in arrays.items()}
+
+
 _KERNELS = {
     "deconv_out_channels": "deconv_kernel_sizes",
     "conv_out_channels": "conv_kernel_sizes",
@@ -64,6 +106,16 @@ HEADS = {
         {"in_channels": None, "tag_per_keypoint": (True,)},
         prepare=_embedding_head,
     ),
+    "CIDHead": Type(
+        "CIDHead",
+        {
+            **same("num_keypoints", "gfd_channels", "max_train_instances"),
+            "decoder": "codec",
+            "loss": "loss_module",
+        },
+        {"in_channels": None, "prior_prob": (0.01,)},
+        prepare=_cid_head,
+    ),
 }
 CODECS = {
     "AssociativeEmbedding": Type(
@@ -82,9 +134,19 @@ CODECS = {
         test={**_FLIP, "restore_heatmap_size": ("resize", False)},
         prepare=_embedding_codec,
     ),
+    "DecoupledHeatmap": Type(
+        "DecoupledHeatmap",
+        {
+            **same("stride", "root_type", "encode_max_instances"),
+            "heatmap_min_overlap": "min_overlap",
+        },
+        prepare=_with_stride,
+    ),
 }
 LOSSES = {
     "AssociativeEmbeddingLoss": Type(
         "AssociativeEmbeddingLoss", same("loss_weight", "push_loss_factor")
     ),
+    # No type of MMPose's: the losses of its CIDHead.
+    "CIDLoss": Type("CIDLoss", same("coupled", "decoupled", "contrastive")),
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from keras_pose.checkpoints.mmpose import dekr
+from keras_pose.checkpoints.mmpose import bottomup_heatmap, dekr
 from keras_pose.checkpoints.state_dict import StateDict
 
 # What a whole network wrapped for training on several devices puts before every name.
@@ -51,7 +51,10 @@ def current_names(
 
 
 # Heads whose arrays changed as well.
-_CHANGED = {"DEKRHead": dekr.current_arrays}
+_CHANGED = {
+    "CIDHead": bottomup_heatmap.current_cid_arrays,
+    "DEKRHead": dekr.current_arrays,
+}
 
 
 def _of_old_heads(names: Mapping[str, str]) -> dict[str, str]:
