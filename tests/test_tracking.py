@@ -110,7 +110,7 @@ def test_two_people_who_pass_each_other_keep_their_numbers():
 
 
 def test_the_two_people_of_the_sample_clip_keep_their_numbers():
-    """A man walks to and fro on the left; a cyclist comes from the right and passes him."""
+    """A man walks to and fro on the left; a woman comes from the right and passes below him."""
     predictor = keras_pose.PosePredictor(
         keras_pose.TopdownEstimator.from_preset("movenet_lightning_coco"),
         keras_pose.PersonDetector.from_preset("centernet_mobilenet_v3_coco"),
@@ -122,10 +122,10 @@ def test_the_two_people_of_the_sample_clip_keep_their_numbers():
         for track, box in zip(result.track_ids.tolist(), result.boxes, strict=True):
             places.setdefault(track, []).append(box[0])
     assert set(places) - {-1} == {1, 2}
-    walker, cyclist = sorted((places[1], places[2]), key=min)
-    assert (len(walker), len(cyclist)) == (len(frames), len(frames))
-    assert max(walker) < 200
-    assert cyclist[0] > 400 and cyclist[-1] < 150
+    man, woman = sorted((places[1], places[2]), key=min)
+    assert (len(man), len(woman)) == (len(frames), len(frames))
+    assert max(man) < 200
+    assert woman[0] > 400 and woman[-1] < 150
 
 
 def test_people_keep_their_numbers_whatever_their_order():

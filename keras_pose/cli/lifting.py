@@ -14,6 +14,8 @@ from keras_pose.visualization.shapes import INSTANCE_COLORS, write_label
 
 # People whose 3D poses are drawn at a time; the files have everybody's.
 MOST_DRAWN = 6
+# Metres that their pictures show, more where somebody is taller.
+LEAST_HEIGHT = 2.3
 # Of a film's lowest keypoints the floor is below most: single wrong depths do not move it.
 _FLOOR_PERCENTILE = 90
 
@@ -104,6 +106,9 @@ class SpaceView:
         self._floors = {
             track: np.percentile(values, _FLOOR_PERCENTILE) for track, values in lowest.items()
         }
+        sizes = [np.ptp(result.keypoints[..., 1], axis=1) for result in lifted]
+        tallest = float(np.concatenate([*sizes, [0.0]]).max())
+        self._height = max(LEAST_HEIGHT, 1.3 * tallest)
 
     def beside(self, picture: np.ndarray, frame: int) -> np.ndarray:
         """The picture `(H, W, 3)` of a frame with the 3D poses at its right, `(H, W + w, 3)`."""
@@ -118,7 +123,11 @@ class SpaceView:
         for place in range(self._count):
             track = shown.get(place)
             panel = draw_pose_3d(
-                poses.get(track), result.skeleton, size, floor=self._floors.get(track)
+                poses.get(track),
+                result.skeleton,
+                size,
+                floor=self._floors.get(track),
+                height=self._height,
             )
             if track is not None:
                 color = INSTANCE_COLORS[track % len(INSTANCE_COLORS)]

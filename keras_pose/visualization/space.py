@@ -11,8 +11,6 @@ _DISTANCE = 6.0
 _FLOOR, _SPACING = 1.0, 0.5
 # Radius of a line of the figure and of the floor, metres.
 _LIMB, _LINE = 0.028, 0.006
-# What the picture shows in height, metres: a grown-up with raised arms.
-_HEIGHT = 2.3
 _BACKGROUND, _FLOOR_COLOR, _SHADOW = (36, 37, 42), (78, 80, 88), (20, 21, 24)
 
 
@@ -22,6 +20,7 @@ def draw_pose_3d(
     size: tuple[int, int] = (360, 360),
     *,
     floor: float | None = None,
+    height: float = 2.3,
     azimuth: float = 35.0,
     elevation: float = 12.0,
     color: tuple[int, int, int] | None = None,
@@ -37,6 +36,7 @@ def draw_pose_3d(
         size: (width, height) of the picture in pixels.
         floor: float, the y of the floor. Default: of the lowest keypoint; say it for films, where a
             floor that follows every step would tremble.
+        height: float, metres that the picture shows. Default 2.3: a grown-up with raised arms.
         azimuth: float, degrees by which the eye is turned about the figure from the camera's place.
             Default 35: from the camera itself one sees no depth.
         elevation: float, degrees above the horizontal. Default 12.
@@ -49,7 +49,6 @@ def draw_pose_3d(
         ValueError: for keypoints of another shape, or that are no numbers.
     """
     skeleton = Skeleton.resolve(skeleton)
-    width, height = size
     if keypoints is not None:
         keypoints = np.asarray(keypoints, np.float64)
         if keypoints.shape != (skeleton.num_keypoints, 3) or not np.isfinite(keypoints).all():
@@ -59,10 +58,10 @@ def draw_pose_3d(
             )
     if floor is None:
         floor = 0.9 if keypoints is None else float(keypoints[:, 1].max())
-    eye = _Eye(size, floor, azimuth, elevation)
-    canvas = np.empty((height, width, 3), np.uint8)
+    eye = _Eye(size, floor, height, azimuth, elevation)
+    canvas = np.empty((size[1], size[0], 3), np.uint8)
     canvas[:] = _BACKGROUND
-    layer = Layer(canvas, np.array([0, 0, width, height]), finer=2)
+    layer = Layer(canvas, np.array([0, 0, *size]), finer=2)
     ticks = np.arange(-_FLOOR, _FLOOR + _SPACING / 2, _SPACING)
     ends = np.array([[[t, -_FLOOR], [t, _FLOOR]] for t in ticks])
     ends = np.concatenate([ends, ends[..., ::-1]])  # (lines, 2, x and z)
@@ -89,7 +88,7 @@ def _on_floor(points: np.ndarray, floor: float) -> np.ndarray:
 class _Eye:
     """Perspective on the figure: metres to pixels of the picture."""
 
-    def __init__(self, size, floor: float, azimuth: float, elevation: float):
+    def __init__(self, size, floor, height, azimuth, elevation):
         turn, tilt = np.deg2rad([azimuth, elevation])
         about_y = np.array(
             [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
@@ -98,10 +97,10 @@ class _Eye:
             [[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]]
         )
         self._rotation = about_x @ about_y
-        # The middle of the picture is about a metre above the floor.
-        self._middle = np.array([0, floor - 0.95, 0])
+        # More room is needed above the floor than below it.
+        self._middle = np.array([0, floor - 0.42 * height, 0])
         self._size = np.array(size, np.float64)
-        self._focal = min(size[1] / _HEIGHT, size[0] / (2.3 * _FLOOR)) * _DISTANCE
+        self._focal = min(size[1] / height, size[0] / (2.3 * _FLOOR)) * _DISTANCE
 
     def see(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels `(..., 2)` and distances `(...)` in metres of points `(..., 3)`."""
