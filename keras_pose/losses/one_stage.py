@@ -153,7 +153,7 @@ def outside_weights(targets: dict, priors, keypoints, visibility, extent=None):
     sure = ops.cast(ops.sigmoid(visibility) > _SURE, "float32")[..., None]
     place = ops.sum(keypoints * sure, axis=2) / ops.maximum(ops.sum(sure, axis=2), 1e-8)
     place = ops.stop_gradient(place) / ((input_extent(priors) if extent is None else extent) - 1.0)
-    missing = _bilinear(1.0 - targets["masks"], place)
+    missing = _bilinear(1.0 - ops.cast(targets["masks"], "float32"), place)
     anybody = ops.max(targets["objects"], axis=1, keepdims=True) > 0
     return ops.where(anybody, 1.0 - missing, 1.0)
 

@@ -82,11 +82,11 @@ def tiny():
         keras.utils.set_random_seed(0)
         x = image = keras.Input((None, None, 3))
         maps = []
-        for strides in (8, 2, 2):
+        for strides in (8, 2):
             x = keras.layers.Conv2D(8, strides + 1, strides, "same", activation="relu")(x)
             maps.append(x)
         loss = YOLOXPoseLoss(SKELETON.sigmas, **settings)
-        head = YOLOXPoseHead(3, YOLOXPoseCodec(max_people=max_people), loss, STRIDES, 8, 1)
+        head = YOLOXPoseHead(3, YOLOXPoseCodec(max_people=max_people), loss, (8, 16), 8, 1)
         return keras_pose.BottomupEstimator(
             keras.Model(image, maps),
             head,
