@@ -99,11 +99,11 @@ def document(results: dict, folders: dict[str, list[str]]) -> str:
         "it may be (1.00 is the limit; the limits are those of the reference values: outputs 1e-4 "
         "of their deviation or 20 times the reference's own float32 error, keypoints 0.05 network "
         "pixels, scores 1e-3, targets 2e-6, losses 1e-4, gradients 1e-3 of their deviation but "
-        "for six models whose gradients float32 cannot tell so closely: `topdown.py` and "
-        "`bottomup.py` in `tools/reference` name them with the proof; keypoints of bottom-up models "
-        "0.02 pixels of the photo and 20 times the reference's own float32 error, of lifters "
-        "2e-5 m). An empty cell means that the reference stored no such values. All people that "
-        "the reference finds are found, and no others; what a prior point learns is the same.",
+        "for models whose gradients float32 cannot tell so closely: `topdown.py` and "
+        "`bottomup.py` in `tools/reference` name them with the proof; keypoints of bottom-up "
+        "models 0.02 pixels of the photo and 20 times the reference's own float32 error, those "
+        "of lifters 2e-5 m). An empty cell means that the reference stored no such values. "
+        "Bottom-up models find all people that the reference finds, and no others.",
         "",
         "| models | backend | compared | within all limits | of |",
         "|---|---|---|---|---|",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reference.bottomup import AssociativeEmbeddingCase, DEKRCase, OneStageCase
+from reference.bottomup import AssociativeEmbeddingCase, CIDCase, DEKRCase, OneStageCase
 from reference.case import Case
 from reference.index import LEFT_OUT, entries
 from reference.lifting import LiftingCase
@@ -16,6 +16,7 @@ _CASES = {
     "InternetHead": InterNetCase,
     "RTMW3DHead": RTMW3DCase,
     "AssociativeEmbeddingHead": AssociativeEmbeddingCase,
+    "CIDHead": CIDCase,
     "DEKRHead": DEKRCase,
     "RTMOHead": OneStageCase,
     "YOLOXPoseHead": OneStageCase,
