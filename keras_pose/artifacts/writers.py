@@ -1,21 +1,19 @@
 """Writing a model in each format, under a backend that can."""
 
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
-import keras
-
-# The name of the input in every format.
-INPUT = "images"
+from keras_pose.artifacts.inputs import input_of
 
 
 def write_artifact(
     model, path: Path, format: str, decode: bool, flip_test: bool, batch_size: int | None
 ) -> None:
-    """Writes the predicting part of a model: uint8 images in, decoded or raw outputs out.
+    """Writes the predicting part of a model: images (or 2D poses) in, decoded or raw outputs out.
 
     Args:
-        model: estimator or detector, computing in float32.
+        model: estimator, lifter or detector, computing in float32.
         path: file or folder to write.
         format: a key of `FORMATS` that the present backend can write.
         decode: bool, whether decoding is a part of it.
@@ -25,16 +23,23 @@ def write_artifact(
     Raises:
         ValueError: the format has no operation for a part of the model.
     """
-    width, height = model.input_size
-    shape = (batch_size, height, width, 3)
-    signature = [keras.InputSpec(shape=shape, dtype="uint8", name=INPUT)]
-    with warnings.catch_warnings():
+    signature = [input_of(model).signature(batch_size)]
+    with warnings.catch_warnings(), _graph(format):
         warnings.simplefilter("ignore")
         model.inference(flip_test, decode).export(
             str(path), format=format, input_signature=signature, verbose=False
         )
     if format in _FINISH:
         _FINISH[format](path)
+
+
+def _graph(format: str):
+    """Within which the graph of a format is made."""
+    if format != "onnx":
+        return nullcontext()
+    from keras_pose.layers.convolution_tensorflow import convolutions_for_converters
+
+    return convolutions_for_converters()
 
 
 def _check_builtin(path: Path) -> None:

@@ -21,8 +21,8 @@ def _padded(layer, x):
     return x, "valid"
 
 
-def convolve(layer, x):
-    return _convolved(layer, x, ops.conv)
+def convolve(layer, x, operation=ops.conv):
+    return _convolved(layer, x, operation)
 
 
 def convolve_depthwise(layer, x):
