@@ -132,22 +132,27 @@ def values_at(maps, x, y):
 
 
 def values_between(maps, x, y):
-    """What maps `(B, h, w, K)` hold between pixels, by bilinear interpolation.
+    """What maps `(B, h, w, C)` hold between pixels, by bilinear interpolation.
 
     Args:
-        x, y: `(B, K, n)` float32, each keypoint's places in its own map; beyond the border the
-            nearest pixel is read.
+        x, y: `(B, n, K)` float32 in the maps, places in the first K of the maps, each in its own.
 
     Returns:
-        `(B, K, n)`.
+        `(B, n, K)`.
     """
+    _, height, width, channels = maps.shape
+    slots, count = x.shape[1:]
     left, top = ops.floor(x), ops.floor(y)
     across, down = x - left, y - top
-    above, below = (
-        (1 - across) * values_at(maps, left, row) + across * values_at(maps, left + 1, row)
-        for row in (top, top + 1)
-    )
-    return (1 - down) * above + down * below
+    right, bottom = (ops.minimum(a + 1.0, b - 1.0) for a, b in ((left, width), (top, height)))
+    rows, columns = ops.stack([top, bottom], axis=1), ops.stack([left, right], axis=1)
+    places = (rows[:, :, None] * float(width) + columns[:, None]) * float(channels)
+    places = ops.cast(places, "int32") + ops.convert_to_tensor(np.arange(count, dtype="int32"))
+    table = ops.reshape(maps, (-1, height * width * channels, 1))
+    values = rows_at(table, ops.reshape(places, (-1, 4 * slots * count)))
+    values = ops.reshape(values, (-1, 2, 2, slots, count))
+    values = values[:, :, 0] * (1.0 - across[:, None]) + values[:, :, 1] * across[:, None]
+    return values[:, 0] * (1.0 - down) + values[:, 1] * down
 
 
 def mirrored(maps, shift: bool):

@@ -39,10 +39,15 @@ def distinct_poses(keypoints, present, distance: float = 0.05, joints: int | Non
     # The best of those near each: nobody before it is near.
     before = ops.matmul(near, constant(np.triu(np.ones((slots, slots)), 1)))
     best = near * ops.cast(before < 0.5, "float32")
-    decisive = ops.maximum(best, itself)
-    changes = ops.stack([near, best], axis=2)
-    state = ops.zeros_like(changes[:, 0])
-    for visited in range(slots):
-        blocked = ops.max(state[:, 0] * decisive[:, visited], axis=-1)
-        state = ops.maximum(state, changes[:, visited] * (1 - blocked)[:, None, None])
-    return state[:, 1]
+    # A visit changes something unless an earlier one that did is done with the visited pose or with
+    # the best near it. So the first slot is settled after one round, the second after two, ...
+    conflict = ops.maximum(near, ops.matmul(near, ops.transpose(best, (0, 2, 1))))
+    conflict = conflict * constant(np.triu(np.ones((slots, slots)), 1))
+    # With a last row of ones every product is 1 - (how many earlier visits are in the way).
+    one = np.zeros((slots + 1, slots + 1))
+    one[-1] = 1
+    rounds = ops.pad(-conflict, ((0, 0), (0, 1), (0, 1))) + constant(one)
+    visits = ops.ones_like(rounds[:, :1])
+    for _ in range(slots):
+        visits = ops.relu(ops.matmul(visits, rounds))
+    return ops.max(ops.transpose(visits[..., :slots], (0, 2, 1)) * best, axis=1)

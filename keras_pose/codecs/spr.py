@@ -163,7 +163,7 @@ class SPR(Codec):
         ways = ops.reshape(ways, (-1, slots, count, 2))
         keypoints = ways + ops.stack([x, y], axis=-1)[:, :, None]
         if self.keypoint_heatmaps:
-            scores = keypoint_scores(maps[..., :count], keypoints)
+            scores = keypoint_scores(maps, keypoints)
         else:
             scores = ops.ones_like(keypoints[..., 0])
         keypoints = keypoints * float(self.stride)
@@ -244,19 +244,18 @@ def keypoint_scores(maps, keypoints):
     at the border where they lie outside.
 
     Args:
-        maps: `(B, h, w, K)`.
+        maps: `(B, h, w, K)`, or more of them; the first K are read.
         keypoints: `(B, P, K, 2)` in cells.
 
     Returns:
         `(B, P, K)`.
     """
     height, width = maps.shape[1:3]
-    places = ops.transpose(keypoints, (0, 2, 1, 3))
     beside = (
-        ops.clip(places[..., axis] * (length / (length - 1)) - 0.5, 0.0, float(length - 1))
+        ops.clip(keypoints[..., axis] * (length / (length - 1)) - 0.5, 0.0, float(length - 1))
         for axis, length in enumerate((width, height))
     )
-    return ops.transpose(values_between(maps, *beside), (0, 2, 1))
+    return values_between(maps, *beside)
 
 
 def _displacements(points, visible, roots, rooted, diagonals, size, sigma):

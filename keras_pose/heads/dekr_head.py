@@ -179,6 +179,9 @@ class DEKRHead(Head):
         )
         set_kernel_initializer(self, keras.initializers.RandomNormal(stddev=0.001))
         self.rescore_net = component(rescore_net)
+        if self.rescore_net is not None:
+            # No loss trains it, and it shall not decay.
+            self.rescore_net.trainable = False
 
     def build(self, input_shape):
         super().build(input_shape)
