@@ -13,6 +13,8 @@ from keras_pose.codecs.assignment import cheapest_assignment
 
 # Bounds are computed in another order than what they bound.
 _ROUNDING = 1e-4
+# Places between pixels that are looked into at first; four times as many each further time.
+_FIRST = 64
 
 
 def group_by_tags(
@@ -137,36 +139,54 @@ class EnlargedMaps:
         Returns:
             x, y and the heat.
         """
-        hottest, lowest, highest = self._bounds(keypoint)
+        padded, hottest, lowest, highest = self._bounds(keypoint)
         tag = np.asarray(tag, np.float32)[:, None, None]
-        beyond = np.maximum(np.maximum(lowest - tag, tag - highest), 0) - _ROUNDING
-        nearest = np.sqrt(np.square(np.maximum(beyond, 0)).sum(axis=0))
-        bound = np.rint(nearest) * 100 - hottest
-        least = self._least(keypoint, tag, [np.argmin(bound)], bound.shape)[0]
-        places = np.flatnonzero(bound <= least + _ROUNDING)
-        _, pixel, heat = self._least(keypoint, tag, places, bound.shape)
-        y, x = divmod(pixel, self.size[0])
-        return x, y, heat
+        beyond = np.maximum(np.maximum(lowest - tag, tag - highest) - _ROUNDING, 0)
+        nearest = np.sqrt(np.square(beyond).sum(axis=0))
+        bound = (np.rint(nearest) * 100 - hottest).reshape(-1)
+        best, tried, cut = (np.inf, 0, 0.0), 0, _FIRST
+        while tried < len(bound):
+            # The most promising places first, until no other can hold anything better.
+            places = np.flatnonzero(bound <= best[0] + _ROUNDING)
+            if len(places) > cut:
+                places = places[np.argpartition(bound[places], cut)[:cut]]
+            if not len(places):
+                break
+            best = min(best, self._least(padded, tag, *np.unravel_index(places, hottest.shape)))
+            bound[places] = np.inf
+            tried, cut = tried + len(places), 4 * cut
+        y, x = divmod(best[1], self.size[0])
+        return x, y, best[2]
 
     def _bounds(self, keypoint):
-        """Most heat, least and most tags of the pixels around each gap, `(..., h + 1, w + 1)`."""
+        """The maps with their outermost pixels twice, `(1 + L, h + 2, w + 2)`, and of the pixels
+        around each gap the most heat and the least and the most tags, `(..., h + 1, w + 1)`.
+        """
         if keypoint not in self._extremes:
             padded = np.pad(self._maps[keypoint], ((0, 0), (1, 1), (1, 1)), mode="edge")
             rows = padded[:, 1:], padded[:, :-1]
             most, least = np.maximum(*rows), np.minimum(*rows)
             most = np.maximum(most[..., 1:], most[..., :-1])
             least = np.minimum(least[..., 1:], least[..., :-1])
-            self._extremes[keypoint] = most[0], least[1:], most[1:]
+            self._extremes[keypoint] = padded, most[0], least[1:], most[1:]
         return self._extremes[keypoint]
 
-    def _least(self, keypoint, tag, places, shape):
+    def _least(self, padded, tag, row, column):
         """The least cost in some gaps, the first pixel that has it, as one number, and its heat."""
-        row, column = np.unravel_index(places, shape)
-        y = self._rows.gaps[row][:, :, None]
-        x = self._columns.gaps[column][:, None, :]
-        heat, *tags = self.at(keypoint, x, y)
-        distance = np.sqrt(np.square(np.stack(tags) - tag[..., None]).sum(axis=0))
+        y, x = self._rows.gaps[row], self._columns.gaps[column]
+        across = self._columns.weight[x][:, None]
+        down = self._rows.weight[y][:, :, None]
+        upper, lower = (
+            left + across * (right - left)
+            for left, right in (
+                (padded[:, i, column, None, None], padded[:, i, column + 1, None, None])
+                for i in (row, row + 1)
+            )
+        )
+        heat, *tags = upper + down * (lower - upper)
+        distance = np.sqrt(sum(np.square(each - one) for each, one in zip(tags, tag, strict=True)))
         cost = np.rint(distance) * 100 - heat
-        pixel = y * self.size[0] + x
-        first = np.where(cost == cost.min(), pixel, pixel.max() + 1).argmin()
-        return cost.min(), int(pixel.flat[first]), float(heat.flat[first])
+        least = cost.min()
+        pixel = (y[:, :, None] * self.size[0] + x[:, None])[cost == least]
+        first = pixel.argmin()
+        return float(least), int(pixel[first]), float(heat[cost == least][first])
