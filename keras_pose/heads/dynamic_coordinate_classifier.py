@@ -194,5 +194,7 @@ def _dense(units):
 
 def _probabilities(logits):
     logits = ops.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT)
-    logits = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+    logits = logits - ops.max(logits, axis=-1, keepdims=True)
+    # Nothing smaller counts, and processors are slow with numbers below 1e-38.
+    logits = ops.exp(ops.maximum(logits, -60.0))
     return logits / (ops.sum(logits, axis=-1, keepdims=True) + 1e-8)
