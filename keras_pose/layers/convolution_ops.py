@@ -50,10 +50,14 @@ def _valid(x, kernel):
     return ops.conv(x, kernel, padding="valid", data_format="channels_last")
 
 
-def convolve_transposed(layer, x, convolve=_valid):
-    """A transposed convolution; in groups, it is made of `convolve` of a padded x and a kernel."""
+def convolve_transposed(layer, x, convolve=_valid, by_remainder=False):
+    """A transposed convolution.
+
+    In groups, or if that is asked for, it is made of `convolve` of a padded x and a kernel, see
+    `convolve_transposed_grouped`.
+    """
     height, width = layer.output_size(x.shape)
-    if layer.groups == 1:
+    if layer.groups == 1 and not by_remainder:
         multiplied = all(
             extra == 0 and kernel - 2 * pad == stride
             for kernel, pad, stride, extra in zip(
