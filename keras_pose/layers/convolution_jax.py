@@ -1,9 +1,9 @@
 """Convolutions under JAX.
 
 On a CPU, XLA runs a depthwise convolution some sixty times slower than the same sum written as
-shifted multiply-adds, a 1x1 convolution slower than a matrix product, and the gradient of a transposed
-convolution's kernel twenty times slower than that of an ordinary one. Accelerators get the
-convolutions they have kernels for.
+shifted multiply-adds, and a 1x1 convolution slower than a matrix product; the gradient of a
+transposed convolution's kernel takes it twenty times as long as that of an ordinary one.
+Accelerators get the convolutions they have kernels for.
 """
 
 import functools
