@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_pose.artifacts import parity
 from keras_pose.artifacts.formats import Format, find_format
+from keras_pose.artifacts.inputs import IMAGES, input_of
 from keras_pose.artifacts.messages import need, one_sentence
 from keras_pose.artifacts.processes import run_artifact, run_child
 from keras_pose.artifacts.runtimes import runtime_version
@@ -36,7 +37,8 @@ def export(
     parity_images: np.ndarray | None = None,
     metadata: dict | None = None,
 ) -> Path:
-    """Writes a model for other runtimes: uint8 images in, keypoints or boxes out.
+    """Writes a model for other runtimes: uint8 images in, keypoints or boxes out; of a lifter
+    windows of 2D poses in, 3D poses out.
 
     Normalisation and decoding are inside. Beside the artifact lie `<path>.json` with all that its
     users need to know (skeleton, geometry of crops, outputs, hash) and `<path>.npz` with what
@@ -49,15 +51,15 @@ def export(
     exported in float32.
 
     Args:
-        model: estimator or detector.
+        model: estimator, lifter or detector.
         path: the file (`.tflite`, `.onnx`), or the folder of a SavedModel. An earlier one is
             replaced, once the new one is good.
         format: "tf_saved_model", "litert" or "onnx".
         decode: bool, keypoints (boxes) in input pixels; False: the head's raw outputs.
         flip_test: bool, average with the mirrored images inside; twice the time.
         batch_size: int; None for any.
-        parity_images: `(M, h, w, 3)` uint8 of the model's input size, compared with Keras in
-            addition to the package's own images.
+        parity_images: `(M, h, w, 3)` uint8 of the model's input size (of a lifter its windows of
+            poses), compared with Keras in addition to the package's own.
         metadata: facts for the sidecar, e.g. `preset.read_metadata(handle)`.
 
     Returns:
@@ -77,14 +79,15 @@ def export(
     """
     path = Path(path)
     kind = _checked(model, path, format, flip_test, batch_size)
-    extra = _checked_images(parity_images, model)
+    source = input_of(model)
+    extra = [] if parity_images is None else [source.checked(parity_images, "parity_images")]
     backend = _writing_backend(kind)
     need((*kind.writers[backend], kind.runtime), f"exporting to {kind.title}")
     writable_folder(path.parent)
     with tempfile.TemporaryDirectory(prefix=".keras-pose-", dir=path.parent) as folder:
         model = _in_float32(model, Path(folder) / "float32")
-        small = parity.small_images(model.input_size)
-        images = np.concatenate([parity.parity_images(small, model.input_size), *extra])
+        small = source.samples(model.input_size)
+        images = np.concatenate([source.filled(small), *extra])
         reference = parity.keras_outputs(model, images, decode, flip_test)
         draft = Path(folder) / path.name
         options = {
@@ -94,7 +97,7 @@ def export(
             "batch_size": batch_size,
         }
         found = _written_and_run(model, draft, kind, backend, options, images)
-        differences = _checked_parity(kind, reference, found, decode)
+        differences = _checked_parity(kind, reference, found, decode, source.name)
         own = {name: value[: len(small)] for name, value in reference.items()}
         parity.write_reference(reference_path(draft), small, parity.sampled(own, decode))
         facts = describe(model, kind, reference, decode, flip_test, batch_size, metadata)
@@ -127,19 +130,6 @@ def _checked(model, path: Path, format: str, flip_test: bool, batch_size) -> For
     elif path.exists() and not kind.suffix:
         raise ValueError(f"path {path} is a file; a SavedModel is a folder")
     return kind
-
-
-def _checked_images(images, model) -> list[np.ndarray]:
-    if images is None:
-        return []
-    images = np.asarray(images)
-    width, height = model.input_size
-    if images.shape[1:] != (height, width, 3) or images.dtype != np.uint8:
-        raise ValueError(
-            f"parity_images must be (M, {height}, {width}, 3) uint8, got "
-            f"{images.shape} {images.dtype.name}"
-        )
-    return [images]
 
 
 def _writing_backend(kind: Format) -> str:
@@ -179,8 +169,8 @@ def _written_and_run(model, draft, kind, backend, options, images) -> dict[str, 
         ) from error
 
 
-def _checked_parity(kind: Format, reference, found, decode) -> dict[str, parity.Difference]:
-    differences = parity.compare(reference, found, decode)
+def _checked_parity(kind: Format, reference, found, decode, source) -> dict[str, parity.Difference]:
+    differences = parity.compare(reference, found, decode, in_pixels=source == IMAGES)
     for name, difference in differences.items():
         if not difference.ok:
             raise ValueError(

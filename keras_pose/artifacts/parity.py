@@ -170,13 +170,17 @@ def _on_cpu(jax) -> bool:
 
 
 def compare(
-    reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], decode: bool
+    reference: Mapping[str, np.ndarray],
+    found: Mapping[str, np.ndarray],
+    decode: bool,
+    in_pixels: bool = True,
 ) -> dict[str, Difference]:
     """How far the outputs of an artifact are from those of Keras, by name; see `RULE`.
 
     Args:
         reference, found: outputs by name, `(M, ...)` each.
         decode: bool, whether they are decoded; of raw outputs none are pixels.
+        in_pixels: bool, whether decoded keypoints and boxes are; those of lifters are metres.
 
     Raises:
         ValueError: an output is missing, or has another shape.
@@ -190,7 +194,9 @@ def compare(
             )
     found = _in_order(reference, found)
     return {
-        name: _difference(name, value, found[name], _sure(name, reference) if decode else None)
+        name: _difference(
+            name, value, found[name], _sure(name, reference) if decode and in_pixels else None
+        )
         for name, value in reference.items()
     }
 

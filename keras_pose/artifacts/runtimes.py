@@ -12,7 +12,9 @@ class Artifact:
     """An exported model as a function of a batch of images.
 
     Attributes:
-        input_shape: (batch, height, width, 3); batch is None where any is allowed.
+        input_shape: (batch, height, width, 3), of lifters (batch, frames, keypoints, 2); batch is
+            None where any is allowed.
+        input_dtype: uint8 for images, float32 for poses.
 
     Args:
         path: file or folder.
@@ -21,6 +23,7 @@ class Artifact:
     """
 
     input_shape: tuple[int | None, ...]
+    input_dtype: np.dtype
 
     def __init__(self, path: Path, threads: int | None = None):
         raise NotImplementedError
@@ -29,7 +32,8 @@ class Artifact:
         """Outputs by name.
 
         Args:
-            images: `(B, h, w, 3)` uint8 RGB of the model's input size.
+            images: `(B, h, w, 3)` uint8 RGB of the model's input size; of lifters windows of poses
+                `(B, T, K, 2)` float32.
 
         Raises:
             ValueError: for another shape or dtype.
@@ -39,10 +43,11 @@ class Artifact:
             size in (None, actual)
             for size, actual in zip(self.input_shape, images.shape, strict=True)
         )
-        if not fits or images.dtype != np.uint8:
+        if not fits or images.dtype != self.input_dtype:
             shape = ", ".join("B" if size is None else str(size) for size in self.input_shape)
             raise ValueError(
-                f"images must be ({shape}) uint8, got {images.shape} {images.dtype.name}"
+                f"{self._name} must be ({shape}) {self.input_dtype.name}, got {images.shape} "
+                f"{images.dtype.name}"
             )
         return self._run(np.ascontiguousarray(images))
 
@@ -61,6 +66,7 @@ class SavedModelArtifact(Artifact):
         self._function = self._model.signatures["serving_default"]
         ((self._name, spec),) = self._function.structured_input_signature[1].items()
         self.input_shape = tuple(spec.shape)
+        self.input_dtype = np.dtype(spec.dtype.as_numpy_dtype)
 
     def _run(self, images):
         import tensorflow as tf
@@ -81,6 +87,7 @@ class LiteRTArtifact(Artifact):
         # A batch other than that of a static file would run and give wrong numbers.
         shape = details["shape_signature"]
         self.input_shape = tuple(None if size < 0 else int(size) for size in shape)
+        self.input_dtype = np.dtype(details["dtype"])
 
     def _run(self, images):
         return dict(self._function(**{self._name: images}))
@@ -102,6 +109,7 @@ class ONNXArtifact(Artifact):
         self._name = declared.name
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.input_shape = tuple(n if isinstance(n, int) else None for n in declared.shape)
+        self.input_dtype = np.dtype({"tensor(uint8)": "uint8"}.get(declared.type, "float32"))
 
     def _run(self, images):
         values = self._session.run(self._outputs, {self._name: images})
@@ -156,7 +164,7 @@ def run_batches(artifact: Artifact, images: np.ndarray) -> dict[str, np.ndarray]
     for start, end in zip(cuts, [*cuts[1:], len(images)], strict=True):
         batch = images[start:end]
         missing = 0 if fixed is None else fixed - len(batch)
-        padding = np.zeros((missing, *images.shape[1:]), np.uint8)
+        padding = np.zeros((missing, *images.shape[1:]), images.dtype)
         if len(batch):
             outputs = artifact(np.concatenate([batch, padding]))
             parts.append({name: value[: len(batch)] for name, value in outputs.items()})

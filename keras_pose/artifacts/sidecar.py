@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_pose.artifacts.formats import Format
-from keras_pose.artifacts.writers import INPUT
+from keras_pose.artifacts.inputs import POSES, input_of
 from keras_pose.preset import file_hash
 
 # Inside the folder of a SavedModel.
@@ -29,6 +29,14 @@ _KEYPOINTS = {
     "root_depth": ("depth of the left wrist from the right one", "millimetres"),
     "hand_type": ("1 for a hand that is there: right, left", ""),
     "covariance": ("covariance of each keypoint's x, y", "squared pixels of the input"),
+}
+_POSES_3D = {
+    "keypoints": (
+        "x, y, z of each keypoint about the root, in the skeleton's order, of the middle frame or "
+        "of all: x to the right, y down, z away from the camera",
+        "metres",
+    ),
+    "scores": ("always 1", ""),
 }
 _DETECTIONS = {
     "boxes": ("left, top, right, bottom, best first; remove duplicates by NMS per class", _PIXELS),
@@ -53,6 +61,11 @@ _CORNER_TO_IMAGE = (
     "s = max(image_width / W, image_height / H)",
     "x_image = x * s",
     "y_image = y * s",
+)
+_POSES_TO_INPUT = (
+    "s = W / image_width",
+    "x = (x_image - image_width / 2) * s + W / 2",
+    "y = (y_image - image_height / 2) * s + H / 2",
 )
 _STRETCH_TO_IMAGE = ("x_image = x * image_width / W", "y_image = y * image_height / H")
 
@@ -128,7 +141,7 @@ def describe(
         outputs: arrays by name, what Keras returns for a few images.
         (others): as in `export`.
     """
-    width, height = model.input_size
+    source = input_of(model)
     return {
         "format": format.name,
         "task": model.task,
@@ -138,10 +151,10 @@ def describe(
             "backend": keras.backend.backend(),
         },
         "input": {
-            "name": INPUT,
-            "shape": [batch_size, height, width, 3],
-            "dtype": "uint8",
-            "meaning": "RGB, 0 to 255; the model normalises them itself",
+            "name": source.name,
+            "shape": [batch_size, *source.shape],
+            "dtype": source.dtype,
+            "meaning": source.meaning,
         },
         "outputs": {
             name: {"shape": [batch_size, *value.shape[1:]], "dtype": value.dtype.name}
@@ -161,6 +174,7 @@ def _explanation(model, name: str, decode: bool) -> dict:
     if not decode:
         return {"meaning": "raw output of the head, which codec decodes", "unit": ""}
     table = _KEYPOINTS if hasattr(model, "skeleton") else _DETECTIONS
+    table = _POSES_3D if input_of(model).name == POSES else table
     meaning, unit = table.get(name, ("", ""))
     depth = getattr(model.head.codec, "depth", None)
     if name == "keypoints" and depth:
@@ -182,6 +196,13 @@ def _subject(model) -> dict:
 
 def _geometry(model) -> dict:
     width, height = model.input_size
+    if input_of(model).name == POSES:
+        return {
+            "W": width,
+            "H": height,
+            "how": "bring 2D poses of a video of image_width x image_height here",
+            "to_input": list(_POSES_TO_INPUT),
+        }
     if getattr(model, "resize_mode", None) == "corner":
         return {
             "W": width,

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.artifacts.formats import format_of
+from keras_pose.artifacts.inputs import IMAGES, ArtifactInput
 from keras_pose.artifacts.messages import need
 from keras_pose.artifacts.parity import (
     SCORE_THRESHOLD,
     Difference,
     compare,
-    parity_images,
     read_reference,
     sampled,
 )
@@ -99,7 +99,8 @@ def verify(path: str | Path) -> Verification:
         if file_hash(reference_path(path)) != facts["parity"]["reference_sha256"]:
             problem = f"{reference_path(path).name} was changed after the export"
             return dataclasses.replace(report, problems=(problem,))
-        decode, height, width = facts["decode"], *facts["input"]["shape"][1:3]
+        decode, given = facts["decode"], facts["input"]
+        source = ArtifactInput(given["name"], tuple(given["shape"][1:]), given["dtype"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{sidecar_path(path)} is not a complete sidecar: {error!r}") from None
     except FileNotFoundError:
@@ -107,11 +108,11 @@ def verify(path: str | Path) -> Verification:
             f"{path} has no {reference_path(path).name}, which holds the values to compare with"
         ) from None
     small, reference = _stored(path)
-    images = parity_images(small, (width, height))
+    images = source.filled(small)
     report = dataclasses.replace(report, images=len(images))
     try:
         found = sampled(run_artifact(path, images), decode)
-        differences = compare(reference, found, decode)
+        differences = compare(reference, found, decode, in_pixels=source.name == IMAGES)
     except ValueError as error:
         return dataclasses.replace(report, problems=(str(error),))
     problems = tuple(

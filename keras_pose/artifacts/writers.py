@@ -4,19 +4,16 @@ import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
-import keras
-
-# The name of the input in every format.
-INPUT = "images"
+from keras_pose.artifacts.inputs import input_of
 
 
 def write_artifact(
     model, path: Path, format: str, decode: bool, flip_test: bool, batch_size: int | None
 ) -> None:
-    """Writes the predicting part of a model: uint8 images in, decoded or raw outputs out.
+    """Writes the predicting part of a model: images (or 2D poses) in, decoded or raw outputs out.
 
     Args:
-        model: estimator or detector, computing in float32.
+        model: estimator, lifter or detector, computing in float32.
         path: file or folder to write.
         format: a key of `FORMATS` that the present backend can write.
         decode: bool, whether decoding is a part of it.
@@ -26,9 +23,7 @@ def write_artifact(
     Raises:
         ValueError: the format has no operation for a part of the model.
     """
-    width, height = model.input_size
-    shape = (batch_size, height, width, 3)
-    signature = [keras.InputSpec(shape=shape, dtype="uint8", name=INPUT)]
+    signature = [input_of(model).signature(batch_size)]
     with warnings.catch_warnings(), _graph(format):
         warnings.simplefilter("ignore")
         model.inference(flip_test, decode).export(

@@ -96,7 +96,9 @@ class VideoPoseLifting(LiftingCodec):
         if self.removed:
             i = self.root_index
             root = ops.zeros_like(points[:, :, :1])
-            points = ops.concatenate([points[:, :, :i], root, points[:, :, i:]], axis=2)
+            parts = [points[:, :, :i], root, points[:, :, i:]]
+            # LiteRT takes a slice of nothing for a slice of all.
+            points = ops.concatenate([part for part in parts if part.shape[2] != 0], axis=2)
         if "target_root" in outputs:
             points = points + outputs["target_root"]
         return {"keypoints": points, "scores": ops.ones_like(points[..., 0])}
