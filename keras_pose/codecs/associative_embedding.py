@@ -21,6 +21,7 @@ from keras_pose.codecs.decoding import (
 from keras_pose.codecs.gaussian import gaussian_targets
 from keras_pose.codecs.refinement import quarter_step, udp_dark_step
 from keras_pose.codecs.tag_grouping import EnlargedMaps, group_by_tags
+from keras_pose.layers.resize import resize
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -133,7 +134,7 @@ class AssociativeEmbedding(Codec):
         maps, tags = (ops.cast(outputs[name], "float32") for name in ("heatmaps", "tags"))
         count = maps.shape[-1]
         factor = self.stride if self.resize else 1
-        enlarged = _enlarged(_enlarged(maps, factor, axis=1), factor, axis=2)
+        enlarged = _enlarged(maps, factor)
         values, x, y = self._peaks(enlarged)
         if self.use_udp:
             step_x, step_y = udp_dark_step(enlarged, x, y, self.gaussian_kernel)
@@ -264,27 +265,21 @@ def _ordered(values, peaks, tags, centre):
     return values[rows, order], peaks[rows, order], tags[rows, order]
 
 
-def _enlarged(maps, factor, axis):
-    """Maps so many times as long along an axis, bilinear as `layers.resize`.
+def _enlarged(maps, factor):
+    """Maps `(B, h, w, C)` so many times as large; see `layers.resize`.
 
-    Beyond the outermost pixels it repeats them exactly: repeated peaks are peaks both.
+    Beyond the outermost pixels they repeat these exactly: repeated peaks are peaks both.
     """
-    if factor == 1:
+    maps = resize(maps, (maps.shape[1] * factor, maps.shape[2] * factor))
+    beyond = factor // 2 - 1
+    if beyond < 1:
         return maps
-    first, last = ((maps[:, :1], maps[:, -1:]), (maps[:, :, :1], maps[:, :, -1:]))[axis - 1]
-    padded = ops.concatenate([first, maps, last], axis=axis)
-    count = maps.shape[axis]
-    phases = []
-    for phase in range(factor):
-        position = (phase + 0.5) / factor + 0.5
-        lower, upper = (
-            padded[:, i : i + count] if axis == 1 else padded[:, :, i : i + count]
-            for i in (int(position), int(position) + 1)
-        )
-        phases.append(lower + (position - int(position)) * (upper - lower))
-    shape = [-1, *maps.shape[1:]]
-    shape[axis] *= factor
-    return ops.reshape(ops.stack(phases, axis=axis + 1), shape)
+    first, last = maps[:, beyond : beyond + 1], maps[:, -beyond - 1 : -beyond]
+    rows = [first] * beyond + [maps[:, beyond:-beyond]] + [last] * beyond
+    maps = ops.concatenate(rows, axis=1)
+    first, last = maps[:, :, beyond : beyond + 1], maps[:, :, -beyond - 1 : -beyond]
+    columns = [first] * beyond + [maps[:, :, beyond:-beyond]] + [last] * beyond
+    return ops.concatenate(columns, axis=2)
 
 
 def _between(maps, x, y, factor):
