@@ -55,8 +55,8 @@ def test_presets_are_listed_with_their_facts(capsys):
 @pytest.mark.parametrize(
     ("options", "count"),
     [
-        (["--family", "rtmpose"], 53),
-        (["--task", "hand"], 23),
+        (["--family", "rtmpose"], 55),
+        (["--task", "hand"], 25),
         (["--task", "hand", "--match", "hrnet", "--data", "rhd"], 3),
         (["--task", "detection"], 1),
         (["--licence", "apache", "--task", "face"], 6),
