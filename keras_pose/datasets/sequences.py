@@ -153,7 +153,8 @@ class PoseSequences:
             float32 `(B, T, K, 2)`, image pixels, and a dict of float32 arrays: `visible`
             `(B, T, K)`, `keypoints_3d` `(B, N, K, 3)` in camera space, `visible_3d` `(B, N, K)`,
             and where the film has cameras `focal` and `center` `(B, 2)`, pixels, and `image_size`
-            `(B, 2)`, 0 where it is not known.
+            `(B, 2)`, 0 where it is not known; where a lens distorts, `distortion` `(B, 5)`: k1, k2,
+            k3, p2, p1 (see `Camera`; lenses with six k count as straight).
         """
         rows = np.asarray(rows, np.int64)
         frames, targets = self.windows.frames(rows), self.windows.targets(rows)
@@ -175,6 +176,9 @@ class PoseSequences:
                 "center": np.array([c.center for c in self.cameras], np.float32)[used],
                 "image_size": np.array([c.size or (0, 0) for c in self.cameras], np.float32)[used],
             }
+            if any(c.distorts for c in self.cameras):
+                bent = [_distortion(camera) for camera in self.cameras]
+                labels["distortion"] = np.array(bent, np.float32)[used]
         if augment is not None:
             draws = Draws(seed, epoch, rows)
             inputs, labels = augment(inputs, labels, self.skeleton, draws)
@@ -203,3 +207,9 @@ class PoseSequences:
                 f"{self.skeleton.num_keypoints} keypoints), got {array.shape}"
             )
         return array
+
+
+def _distortion(camera: Camera) -> list[float]:
+    if not camera.distorts or len(camera.radial) != 3:
+        return [0.0] * 5
+    return [*camera.radial, *camera.tangential[::-1]]

@@ -68,6 +68,7 @@ def walking_sequences(
     seed: int = 0,
     noise: float = 0.0,
     frame_rate: float = 50.0,
+    labelled: int | None = None,
     **windows: Any,
 ) -> PoseSequences:
     """Films of figures that walk past cameras.
@@ -82,6 +83,8 @@ def walking_sequences(
         seed: int.
         noise: float, standard deviation of what is added to the 2D keypoints, pixels.
         frame_rate: float, frames a second.
+        labelled: int, how many of the films, the first ones, have 3D labels; of the others
+            `visible_3d` is 0, for `PoseLifter(semi_loss=...)`. Default: all.
         **windows: arguments of `sliding_windows`, such as `seq_len=27, causal=False`.
 
     Returns:
@@ -102,10 +105,14 @@ def walking_sequences(
         seen = camera.project(inside)
         pixels.append(seen + noise * rng.standard_normal(seen.shape))
     film = np.repeat(np.arange(films), frames)
+    known = np.broadcast_to(
+        film[:, None] < (films if labelled is None else labelled), (len(film), 17)
+    )
     return PoseSequences(
         "h36m",
         np.concatenate(pixels) if films else np.zeros((0, 17, 2)),
         np.concatenate(points) if films else np.zeros((0, 17, 3)),
+        visible_3d=known,
         windows=sliding_windows(film.tolist(), **windows),
         cameras=cameras,
         camera_ids=film,

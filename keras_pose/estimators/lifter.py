@@ -8,6 +8,12 @@ from keras import ops
 
 from keras_pose.estimators.lifting_input import mapped, without_gaps
 from keras_pose.estimators.pose_estimator import PoseEstimator
+from keras_pose.estimators.semi_supervision import (
+    check_parts,
+    labelled_only,
+    seen,
+    unlabelled_terms,
+)
 from keras_pose.layers import KeypointNormalization, component, serialized, symbolic
 from keras_pose.results import PoseResult
 from keras_pose.skeleton import Skeleton
@@ -34,6 +40,9 @@ class PoseLifter(PoseEstimator):
         input_size: (width, height) of the pictures in pixels; default: Human3.6M's.
         traj_backbone, traj_head: of the root's trajectory in camera space, for training with it;
             or None. Without a backbone of its own the head reads the poses' features.
+        semi_loss: `SemiSupervisionLoss` for windows without 3D labels (`visible_3d` is 0), which
+            then count in it and in nothing else; it needs a `traj_head` and films with cameras.
+            Default None: windows should have labels.
         output_keypoints: see `PoseEstimator`.
 
     Example:
@@ -56,6 +65,7 @@ class PoseLifter(PoseEstimator):
         input_size=(1000, 1002),
         traj_backbone=None,
         traj_head=None,
+        semi_loss=None,
         output_keypoints=None,
         **kwargs,
     ):
@@ -68,9 +78,14 @@ class PoseLifter(PoseEstimator):
             skeleton=skeleton,
             input_size=input_size,
             output_keypoints=output_keypoints,
-            parts={"traj_backbone": traj_backbone, "traj_head": traj_head},
+            parts={
+                "traj_backbone": traj_backbone,
+                "traj_head": traj_head,
+                "semi_loss": semi_loss,
+            },
             **kwargs,
         )
+        check_parts(self.head.codec, self.traj_head, self.semi_loss)
 
     @property
     def frames(self) -> int:
@@ -233,6 +248,7 @@ class PoseLifter(PoseEstimator):
             **super().get_config(),
             "traj_backbone": serialized(self.traj_backbone),
             "traj_head": serialized(self.traj_head),
+            "semi_loss": serialized(self.semi_loss),
         }
         del config["neck"]
         return config
@@ -292,10 +308,26 @@ class PoseLifter(PoseEstimator):
         return shape[1] if self.output_frames == self.frames else self.output_frames
 
     def loss_terms(self):
-        terms = super().loss_terms()
-        return terms if self.traj_head is None else (*terms, *self.traj_head.loss_module.terms)
+        others = [self.traj_head and self.traj_head.loss_module, self.semi_loss]
+        return sum((loss.terms for loss in others if loss is not None), super().loss_terms())
+
+    def compute_loss(self, x=None, y=None, y_pred=None, *args, **kwargs):
+        """See `PoseEstimator.compute_loss`; with a `semi_loss`, `x` is read too."""
+        if self.semi_loss is not None and isinstance(y, dict):
+            y_pred = {**y_pred, **seen(x, y, getattr(self.backbone, "causal", False))}
+        return super().compute_loss(x, y, y_pred, *args, **kwargs)
 
     def _compare(self, targets, outputs, training):
+        if self.semi_loss is None:
+            return self._supervised(targets, outputs, training)
+        targets, known, share = labelled_only(targets, outputs)
+        factor = 1 / ops.where(share > 0, share, 1.0)
+        terms = self._supervised(targets, known, training)
+        terms = {name: value * factor for name, value in terms.items()}
+        codec, labelled = self.head.codec, targets["labelled"]
+        return {**terms, **unlabelled_terms(self.semi_loss, codec, labelled, outputs)}
+
+    def _supervised(self, targets, outputs, training):
         terms = super()._compare(targets, outputs, training)
         if self.traj_head is None:
             return terms

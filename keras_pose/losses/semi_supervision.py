@@ -34,24 +34,37 @@ class SemiSupervisionLoss(Loss):
         Args:
             targets: `keypoints` `(U, K, 2)`, pixels of the unlabelled poses, and `intrinsics`
                 `(U, 4)`: focal lengths and principal point, or `(U, 9)`: radial (3) and tangential
-                (2) distortion too.
+                (2) distortion too. Where labelled and unlabelled poses are rows of the same arrays,
+                `labeled_weights` `(B,)` and `unlabeled_weights` `(U,)` say which are which, and
+                `weights` `(U, K)` which keypoints were seen; default: 1. Without any row of a kind
+                its terms are 0.
             outputs: `labeled_pose` `(B, K, 3)`, `unlabeled_pose` `(U, K, 3)`, both about the root,
                 and `trajectory` `(U, 1, 3)`, the root of the unlabelled poses in camera space.
         """
         points = outputs["unlabeled_pose"] + outputs["trajectory"]
-        seen = projected(points, targets["intrinsics"])
-        bones = BoneLoss(joint_parents=self.joint_parents)
-        lengths = [
-            ops.mean(bones.lengths(outputs[name]), axis=0)
-            for name in ("unlabeled_pose", "labeled_pose")
-        ]
+        apart = norm(projected(points, targets["intrinsics"]) - targets["keypoints"])
+        lengths, present = [], 1.0
+        for kind in ("unlabeled", "labeled"):
+            each = BoneLoss(joint_parents=self.joint_parents).lengths(outputs[f"{kind}_pose"])
+            rows = targets.get(f"{kind}_weights", ops.ones_like(each[:, 0]))
+            lengths.append(_mean(each, rows[:, None], axis=0))
+            present = present * ops.cast(ops.any(rows > 0), each.dtype)
+        counted = targets.get("unlabeled_weights", ops.ones_like(apart[:, 0]))[:, None]
+        counted = counted * targets.get("weights", 1.0) * ops.ones_like(apart)
+        difference = present * ops.mean(magnitude(lengths[0] - lengths[1]))
         return {
-            "proj_loss": self.projection_loss_weight * ops.mean(norm(seen - targets["keypoints"])),
-            "bone_loss": self.bone_loss_weight * ops.mean(magnitude(lengths[0] - lengths[1])),
+            "proj_loss": self.projection_loss_weight * _mean(apart, counted),
+            "bone_loss": self.bone_loss_weight * difference,
         }
 
     def get_config(self):
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _mean(values, weights, axis=None):
+    """The weighted mean; 0 where all weights are."""
+    total = ops.sum(weights, axis=axis)
+    return ops.sum(values * weights, axis=axis) / ops.where(total > 0, total, 1.0)
 
 
 def projected(points, intrinsics):
@@ -62,7 +75,8 @@ def projected(points, intrinsics):
         intrinsics: `(B, 4)` or `(B, 9)`, see `SemiSupervisionLoss`.
     """
     focal, center = intrinsics[:, None, :2], intrinsics[:, None, 2:4]
-    flat = ops.clip(points[..., :2] / points[..., 2:], -1, 1)
+    depth = points[..., 2:]
+    flat = ops.clip(points[..., :2] / ops.where(depth == 0, 1.0, depth), -1, 1)
     if intrinsics.shape[-1] == 9:
         radial, tangential = intrinsics[:, None, 4:7], intrinsics[:, None, 7:]
         square = ops.sum(ops.square(flat), axis=-1, keepdims=True)

@@ -101,6 +101,10 @@ class RandomPoseFlip:
             middle = np.broadcast_to(np.reshape(axis, -1), len(center))
             center[flipped, 0] = 2 * middle[flipped] - center[flipped, 0]
             labels["center"] = center
+            if "distortion" in labels:
+                distortion = labels["distortion"].copy()
+                distortion[flipped, 3] *= -1  # p2, which goes with x
+                labels["distortion"] = distortion
         return np.where(where, seen, inputs), labels
 
     def _axis(self, inputs: np.ndarray, labels: Mapping[str, np.ndarray]) -> float | np.ndarray:
