@@ -16,11 +16,14 @@ Trains a model by a job, a file or a name, and keeps the best and the last weigh
   keras-pose train movenet_whole_image --train mouse.json --images frames --out mouse --epochs 20
   keras-pose train td-hm_res50_8xb64-210e_coco-256x192 --train train.json --val val.json \\
       --images photos --out resnet50 --set optimizer.learning_rate=1e-4 --batch-size 32
+  keras-pose train video-pose-lift_tcn-27frm-supv_8xb128-160e_h36m --train h36m_train.npz \\
+      --val h36m_test.npz --set train.cameras=cameras.pkl --out lifter
   keras-pose train --resume --out tuned
 
-A name is one of the package's own jobs or the config of an MMPose checkpoint, whose published
-recipe is followed from new weights; --preset says what else to start from. A file is JSON, or
-Python that assigns job = {...}: docs/training.md explains its keys. Options go before them.
+A name is one of the package's own jobs or the config of an MMPose checkpoint (top-down, bottom-up
+or a lifter), whose published recipe is followed from new weights; --preset says what else to start
+from. A file is JSON, or Python that assigns job = {...}: docs/training.md explains its keys.
+Options go before them.
 """
 
 _EPILOG = """\

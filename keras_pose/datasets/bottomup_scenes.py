@@ -189,6 +189,8 @@ class BottomupScenes:
         if self.masks:
             masks = [self._mask(scene)[..., None] for scene in scenes]
             labels["masks"] = pad_images(masks, fill=int(self.mask_outside))[..., 0]
+            if not getattr(augment_at(self.augment, epoch), "masked", True):
+                labels["masks"][:] = 1
         return pad_images(images, fill=self.fill), labels
 
     def label_shapes(self, evaluation: bool = True) -> dict[str, tuple[tuple, Any]]:

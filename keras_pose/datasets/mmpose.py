@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_pose.datasets.mmpose_bottomup import bottomup_augmentation_from_mmpose, is_bottomup
+from keras_pose.datasets.mmpose_lifting import is_lifting, lifting_augmentation_from_mmpose
 from keras_pose.datasets.mmpose_pixels import PIXEL_TYPES, pixel_changes, renamed
 from keras_pose.datasets.transforms.augment import (
     RandomFlip,
@@ -13,6 +14,7 @@ from keras_pose.datasets.transforms.augment import (
     TopdownAugment,
 )
 from keras_pose.datasets.transforms.bottomup import BottomupAugment
+from keras_pose.datasets.transforms.lifting import RandomPoseFlip
 from keras_pose.datasets.transforms.schedule import AugmentSchedule
 
 # Steps whose settings belong to the estimator (crop, codec) or to the data set (keypoints).
@@ -27,6 +29,8 @@ NOT_RANDOM = {
 # Type -> field of TopdownAugment, class, its settings by their names in the config.
 STEPS: dict[str, tuple[str, type, dict[str, str]]] = {
     "RandomFlip": ("flip", RandomFlip, {"prob": "prob", "direction": "direction"}),
+    # Which hand is which is mirrored with the depths.
+    "HandRandomFlip": ("flip", RandomFlip, {"prob": "prob"}),
     "RandomHalfBody": (
         "half_body",
         RandomHalfBody,
@@ -61,7 +65,7 @@ def augmentation_from_mmpose(
     pipeline: Sequence[Mapping[str, Any]],
     last_pipeline: Sequence[Mapping[str, Any]] | None = None,
     switch_epoch: int | None = None,
-) -> TopdownAugment | BottomupAugment | AugmentSchedule:
+) -> TopdownAugment | BottomupAugment | RandomPoseFlip | AugmentSchedule:
     """What a `train_pipeline` of MMPose 1.x does at random.
 
     Steps that crop, encode or pack belong to the estimator and are passed over. Flip and jitter may
@@ -74,8 +78,8 @@ def augmentation_from_mmpose(
         switch_epoch: int, the first epoch of `last_pipeline` (`switch_epoch` of the hook).
 
     Returns:
-        TopdownAugment, or BottomupAugment where the pipeline is for whole images; an
-        AugmentSchedule of two where a second pipeline is given.
+        TopdownAugment, BottomupAugment where the pipeline is for whole images, or RandomPoseFlip
+        where it is for films of poses; an AugmentSchedule of two where a second pipeline is given.
 
     Raises:
         ValueError: for a type or setting without a counterpart, by name.
@@ -90,6 +94,8 @@ def augmentation_from_mmpose(
         return AugmentSchedule(augmentation_from_mmpose(pipeline), {int(switch_epoch): last})
     if is_bottomup(pipeline):
         return bottomup_augmentation_from_mmpose(pipeline)
+    if is_lifting(pipeline):
+        return lifting_augmentation_from_mmpose(pipeline)
     parts: dict[str, Any] = {"flip": None, "half_body": None, "jitter": None, "pixels": ()}
     types = [str(step.get("type")) for step in pipeline]
     for position, (kind, step) in enumerate(zip(types, pipeline, strict=True)):

@@ -101,7 +101,8 @@ STEPS: dict[str, tuple[Callable, dict[str, str | None]]] = {
 def bottomup_augmentation_from_mmpose(pipeline: Sequence[Mapping[str, Any]]) -> BottomupAugment:
     """What a bottom-up `train_pipeline` of MMPose 1.x does at random.
 
-    Changes of pixels act on the finished input, wherever the pipeline has them.
+    Changes of pixels act on the finished input, wherever the pipeline has them. Masks leave
+    something out where the pipeline makes masks.
 
     Args:
         pipeline: `train_pipeline` as a list of dicts, each with its `type`.
@@ -118,9 +119,10 @@ def bottomup_augmentation_from_mmpose(pipeline: Sequence[Mapping[str, Any]]) -> 
         ...     {"type": "RandomFlip", "direction": "horizontal"},
         ... ])
     """
-    steps, pixels = [], []
+    steps, pixels, masked = [], [], False
     for step in pipeline:
         kind = str(step.get("type"))
+        masked = masked or kind == "BottomupGetHeatmapMask"
         if kind in NOT_RANDOM:
             continue
         if kind in STEPS:
@@ -133,7 +135,7 @@ def bottomup_augmentation_from_mmpose(pipeline: Sequence[Mapping[str, Any]]) -> 
                 f"{kind} has no counterpart in bottom-up training here; known are "
                 f"{', '.join(sorted([*STEPS, *PIXEL_TYPES, *NOT_RANDOM]))}"
             )
-    return BottomupAugment(tuple(steps), tuple(pixels))
+    return BottomupAugment(tuple(steps), tuple(pixels), masked)
 
 
 def is_bottomup(pipeline: Sequence[Mapping[str, Any]]) -> bool:

@@ -9,6 +9,8 @@ _LAZY = {
     "TrainingJob": "job",
     "recipe_names": "job",
     "named_recipe": "job",
+    "recipe_notes": "job",
+    "missing_recipes": "job",
     "Trainer": "trainer",
     "TrainingRun": "trainer",
     "TrainingError": "guards",

@@ -1,11 +1,12 @@
 """The augmentation that a recipe describes as plain data."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_pose.datasets import transforms
+from keras_pose.datasets import RandomBatchSize, transforms
 from keras_pose.datasets.mmpose import augmentation_from_mmpose
+from keras_pose.datasets.transforms.lifting import RandomPoseFlip
 from keras_pose.training.schedule import unknown
 
 _STEPS = {
@@ -18,6 +19,10 @@ _PIXELS = (
     *("HueSaturationValue", "MedianBlur", "PhotometricDistortion"),
     *("RandomBrightnessContrast", "RandomColor", "RandomHSV"),
 )
+_SCENES = (
+    *("FilterObjects", "MixUp", "Mosaic", "RandomAffine", "RandomChoiceResize"),
+    *("RandomSceneCrop", "RandomSceneFlip"),
+)
 
 
 def augmentation(settings: Mapping[str, Any]):
@@ -27,8 +32,11 @@ def augmentation(settings: Mapping[str, Any]):
         settings: either the arguments of `augmentation_from_mmpose`, `pipeline` and for a second
             stage `last_pipeline` and `switch_epoch`; or the steps of a `TopdownAugment` with their
             arguments: `flip`, `half_body` and `jitter`, each a dict, or null to leave it out, and
-            `pixels`, a list of dicts with `type`, such as {"type": "RandomColor"}. Steps that are
-            not named are as `TopdownAugment` has them.
+            `pixels`, a list of dicts with `type`, such as {"type": "RandomColor"}, where steps that
+            are not named are as `TopdownAugment` has them; or `scene`, a list like `pixels` of what
+            changes whole images, such as {"type": "RandomAffine"}, with `pixels`, for bottom-up
+            models; or `pose_flip`, a dict of arguments of `RandomPoseFlip`, for lifters. `resize`
+            beside it is read by `batch_resize`.
 
     Raises:
         ValueError: for unknown names on any level, with the nearest known ones.
@@ -36,24 +44,44 @@ def augmentation(settings: Mapping[str, Any]):
     Example:
         >>> augmentation({"half_body": None, "jitter": {"rotate_factor": 180}})
     """
+    settings = {key: value for key, value in settings.items() if key != "resize"}
     if "pipeline" in settings:
         known = inspect.signature(augmentation_from_mmpose).parameters
         _check("augmentation", settings, known)
         return augmentation_from_mmpose(**settings)
-    _check("augmentation", settings, [*_STEPS, "pixels", "pipeline"])
+    if "pose_flip" in settings:
+        _check("augmentation of a lifter", settings, ["pose_flip"])
+        return _made(RandomPoseFlip, settings["pose_flip"] or {"prob": 0.0})
+    if "scene" in settings:
+        _check("augmentation of whole images", settings, ["scene", "pixels", "resize"])
+        scene = _listed("scene", settings, _SCENES)
+        return transforms.BottomupAugment(scene, _listed("pixels", settings, _PIXELS))
+    known = [*_STEPS, "pixels", "pipeline", "scene", "pose_flip", "resize"]
+    _check("augmentation", settings, known)
     steps: dict[str, Any] = {
         name: None if settings[name] is None else _made(cls, settings[name])
         for name, cls in _STEPS.items()
         if name in settings
     }
-    pixels = []
-    for step in settings.get("pixels") or ():
+    return transforms.TopdownAugment(**steps, pixels=_listed("pixels", settings, _PIXELS))
+
+
+def batch_resize(settings: Mapping[str, Any] | None) -> RandomBatchSize | None:
+    """What `resize` of a recipe's augmentation describes: the arguments of `RandomBatchSize`."""
+    resize = (settings or {}).get("resize")
+    return None if resize is None else _made(RandomBatchSize, resize)
+
+
+def _listed(name: str, settings: Mapping[str, Any], known: Sequence[str]) -> tuple:
+    """The transforms of a list of dicts with `type`."""
+    made = []
+    for step in settings.get(name) or ():
         kind = step.get("type")
-        if kind not in _PIXELS:
-            raise ValueError(f"augmentation: pixels: {unknown('type', kind, _PIXELS)}")
+        if kind not in known:
+            raise ValueError(f"augmentation: {name}: {unknown('type', kind, known)}")
         rest = {key: value for key, value in step.items() if key != "type"}
-        pixels.append(_made(getattr(transforms, kind), rest))
-    return transforms.TopdownAugment(**steps, pixels=tuple(pixels))
+        made.append(_made(getattr(transforms, kind), rest))
+    return tuple(made)
 
 
 def _made(cls, settings):

@@ -11,6 +11,7 @@ from typing import Any
 from keras_pose.files import replacing
 from keras_pose.paths import PRESETS
 from keras_pose.preset import preset_names, zoo
+from keras_pose.training.batching import WALKING
 from keras_pose.training.recipe import Recipe
 from keras_pose.training.recipe_mmpose import recipe_from_mmpose
 from keras_pose.training.schedule import unknown
@@ -19,9 +20,11 @@ _FOLDER = PRESETS / "recipes"
 _PUBLISHED = "mmpose.json"
 _MODEL = ("preset", "skeleton", "weights")
 _TEACHER = ("preset", "head_only", "feature_weight", "logit_weight")
-_DATA = ("annotations", "images", "shards")
+# With a dataset there are the arguments of its reader besides, which the reader checks.
+_DATA = ("annotations", "images", "shards", "dataset")
 _VAL = (*_DATA, "share")
-_PATHS = ("annotations", "images", "shards", "preset", "skeleton")
+# Whatever else is the name of a file that exists is a path.
+_NO_PATHS = ("dataset", "name")
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,15 @@ class TrainingJob:
             its keypoints are not the preset's, the head's last layers start anew; `weights`, false
             to start with new weights.
         train: dict of `annotations`, a COCO keypoint file, and `images`, their folder (default: the
-            file's); or of `shards`, a folder that `keras-pose prepare` wrote.
+            file's); or of `shards`, a folder that `keras-pose prepare` wrote. With `dataset`, a
+            name of `keras_pose.datasets.dataset_names`, the file is that data set's, and further
+            keys are arguments of its reader, such as `cameras` of "h36m", the films that lifters
+            learn. `dataset` "walking" needs no file: films made of formulas, with arguments of
+            `keras_pose.datasets.walking_sequences`.
         recipe: dict of `Recipe`'s arguments, or a name that `recipe_names` lists.
         val: dict of `annotations` and `images`, to judge on; or of `share`, how many of `train`'s
-            images are drawn for that instead, see `KeypointDataset.split`. None: nothing is judged.
+            images are drawn for that instead, see `KeypointDataset.split`. `dataset` and what
+            belongs to it are those of `train` where they are not given. None: nothing is judged.
         overrides: {key of the recipe: value}; a dot leads into a dict, "optimizer.learning_rate".
             `epochs` scales all that is counted in epochs, see `Recipe.with_epochs`; `batch_size`
             scales the learning rate of a recipe by name, if that is not given.
@@ -84,16 +92,20 @@ class TrainingJob:
             if not isinstance(settings, Mapping):
                 raise ValueError(f"job: {what} must be a dict, got {settings!r}")
             for key in settings:
-                if key not in known:
+                if key not in known and not ("dataset" in self.train and known in (_DATA, _VAL)):
                     raise ValueError(f"job: {what}: {unknown('key', key, known)}")
         if not self.model.get("preset"):
             raise ValueError("job: model needs a preset: the name or folder of what is trained")
-        if ("annotations" in self.train) == ("shards" in self.train):
+        made = self.train.get("dataset") == WALKING
+        if ("annotations" in self.train) + ("shards" in self.train) + made != 1:
             raise ValueError(
                 "job: train needs annotations, a COCO keypoint file, or shards that keras-pose "
                 "prepare wrote; exactly one of them"
             )
-        if self.val is not None and ("annotations" in self.val) == ("share" in self.val):
+        made = self.val is not None and self.val.get("dataset", self.train.get("dataset"))
+        if self.val is not None and (
+            ("annotations" in self.val) + ("share" in self.val) + (made == WALKING) != 1
+        ):
             raise ValueError(
                 "job: val needs annotations, a COCO keypoint file, or the share of train's images "
                 "that are judged on instead of learnt; one of them"
@@ -196,7 +208,10 @@ def job_settings(source: str | Path) -> dict[str, Any]:
         return json.loads(own.read_text("utf-8"))
     config = _config(text)
     # The published weights are the result of this recipe, not what it starts from.
-    return {"model": {"preset": config, "weights": False}, "recipe": config}
+    settings: dict[str, Any] = {"model": {"preset": config, "weights": False}, "recipe": config}
+    if dataset := _published()["configs"][config].get("dataset"):
+        settings["train"] = {"dataset": dataset}
+    return settings
 
 
 def named_recipe(name: str) -> Recipe:
@@ -216,11 +231,24 @@ def named_recipe(name: str) -> Recipe:
     pipelines = table["pipelines"]
     return recipe_from_mmpose(
         table["recipes"][entry["recipe"]],
-        pipeline=pipelines[entry["pipeline"]],
+        pipeline=pipelines.get(entry["pipeline"]),
         last_pipeline=pipelines.get(entry.get("last_pipeline")),
         switch_epoch=entry.get("switch_epoch"),
         pipelines=pipelines,
+        resize=entry.get("resize"),
     )
+
+
+def recipe_notes(name: str) -> list[str]:
+    """What a recipe by name does otherwise than MMPose's, as sentences."""
+    if (_FOLDER / f"{name}.json").is_file():
+        return []
+    return _published()["configs"][_config(name)].get("notes", [])
+
+
+def missing_recipes() -> dict[str, str]:
+    """{name of a published checkpoint whose recipe is not here: why}."""
+    return {**zoo.all_missing(), **_published()["missing"]}
 
 
 def _config(name: str) -> str:
@@ -228,8 +256,10 @@ def _config(name: str) -> str:
     row = zoo.find(name)
     if row is not None and row.config in configs:
         return row.config
-    if row is not None:
-        raise ValueError(f"how {row.config} was trained is not published")
+    reasons = {name.lower(): why for name, why in missing_recipes().items()}
+    reason = reasons.get((row.config if row is not None else name).lower())
+    if reason is not None:
+        raise ValueError(f"there is no recipe of {name}: {reason}")
     raise ValueError(unknown("recipe", name, [*recipe_names(), *zoo.names()]))
 
 
@@ -261,8 +291,8 @@ def _absolute(settings: Mapping[str, Any], folder: Path | None = None) -> dict[s
     folder = Path.cwd() if folder is None else folder.absolute()
 
     def place(key, value):
-        is_path = key in _PATHS and isinstance(value, str) and (folder / value).exists()
-        if not is_path or (key == "preset" and value in preset_names()):
+        is_path = isinstance(value, str) and (folder / value).exists()
+        if not is_path or key in _NO_PATHS or (key == "preset" and value in preset_names()):
             return value
         return str(folder / value)
 

@@ -7,14 +7,16 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_pose import evaluation
-from keras_pose.datasets import KeypointDataset
+from keras_pose.datasets import KeypointDataset, PoseSequences
 from keras_pose.datasets.whole_images import box_margin
+from keras_pose.estimators import BottomupEstimator, PoseLifter
 from keras_pose.estimators.alone import find_alone
 from keras_pose.evaluation.coco_variants import WHOLEBODY_PARTS
 from keras_pose.evaluation.dataset_evaluation import DISTANCES, DatasetEvaluation
-from keras_pose.evaluation.keypoint_metrics import METRICS
+from keras_pose.evaluation.keypoint_metrics import METRICS, by_keypoint_name, measure
 from keras_pose.evaluation.metric import lower_is_better
 from keras_pose.training.recipe import Recipe
 from keras_pose.training.schedule import unknown
@@ -76,21 +78,99 @@ class AloneJudge:
         )
 
 
+class BottomupJudge:
+    """Judges an estimator that finds all people of a photo by itself.
+
+    Args:
+        dataset: KeypointDataset.
+        metrics: see `keras_pose.evaluation.evaluate_bottomup`.
+        batch_size: int, images a batch.
+
+    Raises:
+        ValueError: for a metric that needs what the data set lacks, or needs to know which object
+            each pose is of.
+    """
+
+    def __init__(
+        self, dataset: KeypointDataset, metrics: Sequence | None = None, batch_size: int = 8
+    ):
+        self._dataset, self._metrics, self._batch_size = dataset, metrics, batch_size
+        measured = DatasetEvaluation(dataset, metrics=metrics)
+        measured.need_known_objects(False)
+        self.names = measured.names
+
+    def __call__(self, estimator: Any) -> evaluation.EvaluationResult:
+        return evaluation.evaluate_bottomup(
+            estimator, self._dataset, batch_size=self._batch_size, metrics=self._metrics
+        )
+
+
+class LiftingJudge:
+    """Judges a lifter on films: its poses and the true ones, with the roots laid on each other.
+
+    Args:
+        sequences: PoseSequences in the lifter's windows.
+        metrics: see `keras_pose.evaluation.keypoint_metric`; default: MPJPE.
+        batch_size: int, windows a batch.
+    """
+
+    def __init__(
+        self, sequences: PoseSequences, metrics: Sequence | None = None, batch_size: int = 32
+    ):
+        self._metrics = [evaluation.keypoint_metric(metric) for metric in metrics or ("mpjpe",)]
+        self._sequences, self._batch_size = sequences, batch_size
+        targets = sequences.windows.targets().ravel()
+        self._truth, self._visible = sequences.keypoints_3d[targets], sequences.visible_3d[targets]
+        self._columns = {"image_names": sequences.image_paths[targets]}
+        self.names = list(measure(self._metrics, self._poses(self._truth)).values)
+
+    def _poses(self, found: np.ndarray) -> evaluation.Poses:
+        films = self._sequences
+        return evaluation.Poses(
+            found, self._truth, self._visible, self._columns, films.skeleton, films.name
+        )
+
+    def __call__(self, estimator: Any) -> evaluation.EvaluationResult:
+        films, codec = self._sequences, estimator.head.codec
+        found = []
+        for start in range(0, len(films), self._batch_size):
+            rows = np.arange(start, min(start + self._batch_size, len(films)))
+            poses = estimator.predict_padded(films.batch(rows)[0], self._batch_size)
+            found.append(poses["keypoints"].reshape(-1, *self._truth.shape[1:]))
+        found = np.concatenate(found)
+        apart = ops.convert_to_numpy(codec.root(self._truth) - codec.root(found))
+        poses = self._poses(found + apart)
+        measured = measure(self._metrics, poses)
+        protocol = evaluation.Protocol(
+            dataset=films.name,
+            images=len(found),
+            people=len(found),
+            boxes="none, 2D poses of the data",
+            score="not used",
+            measure="; ".join([*(m.description for m in self._metrics), "about the root"]),
+        )
+        return evaluation.EvaluationResult(
+            measured.values, protocol, measured.notes, by_keypoint_name(measured, poses)
+        )
+
+
 def judge_of(
     recipe: Recipe,
-    val: KeypointDataset,
+    val: KeypointDataset | PoseSequences,
     train: KeypointDataset | None = None,
     metrics: Sequence | None = None,
     batch_size: int = 32,
-) -> BoxJudge | AloneJudge:
+    estimator: Any = None,
+) -> BoxJudge | AloneJudge | BottomupJudge | LiftingJudge:
     """The judge of a training.
 
     Args:
         recipe: where no metrics are asked for, the one that its `monitor` names is measured.
-        val: KeypointDataset to judge on.
+        val: KeypointDataset to judge on, or films.
         train: KeypointDataset that was learnt, to judge without boxes; None: annotated boxes.
         metrics: list of metrics.
         batch_size: int, crops a batch.
+        estimator: whose kind decides who judges; default: a top-down one.
 
     Raises:
         ValueError: for a metric that needs what the data set lacks.
@@ -100,6 +180,10 @@ def judge_of(
         metrics = [name]
     elif metrics is None and (owner in _OF_OWNERS or owner in WHOLEBODY_PARTS):
         metrics = [_OF_OWNERS.get(owner, "wholebody")]
+    if isinstance(estimator, PoseLifter):
+        return LiftingJudge(val, metrics, batch_size)
+    if isinstance(estimator, BottomupEstimator):
+        return BottomupJudge(val, metrics, batch_size)
     if train is None:
         return BoxJudge(val, metrics, batch_size)
     return AloneJudge(val, box_margin(train), metrics)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_pose.files import replacing
-from keras_pose.training.augmentation import augmentation
+from keras_pose.training.augmentation import augmentation, batch_resize
 from keras_pose.training.averaging import WeightAverage
 from keras_pose.training.callbacks import AttributeSwitches, AveragedWeights
 from keras_pose.training.freezing import freeze, keep_statistics
@@ -121,6 +121,7 @@ class Recipe:
         _made(WeightAverage, self.average, "average", ("shapes",))
         if self.augmentation is not None:
             self.augment()
+            self.batch_resize()
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
@@ -155,6 +156,10 @@ class Recipe:
     def augment(self):
         """The augmentation for `topdown_dataset` and its like, or None."""
         return None if self.augmentation is None else augmentation(self.augmentation)
+
+    def batch_resize(self):
+        """The `RandomBatchSize` for `bottomup_dataset`, or None."""
+        return batch_resize(self.augmentation)
 
     def with_epochs(self, epochs: int) -> "Recipe":
         """The same course in another number of epochs.

@@ -126,6 +126,7 @@ def recipe_from_mmpose(
     last_pipeline: Sequence[Mapping] | None = None,
     switch_epoch: int | None = None,
     pipelines: Mapping[str, Sequence[Mapping]] | None = None,
+    resize: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The recipe that an entry of the table of MMPose's published recipes describes.
 
@@ -134,6 +135,7 @@ def recipe_from_mmpose(
         pipeline: `train_pipeline`; default: no augmentation.
         last_pipeline, switch_epoch: the pipeline of the last epochs, and the first of them.
         pipelines: {id: pipeline}, where hooks of the recipe name pipelines by id.
+        resize: arguments of `RandomBatchSize`, where batches change their size.
 
     Raises:
         ValueError: for everything that has no counterpart here, by name.
@@ -143,7 +145,8 @@ def recipe_from_mmpose(
             raise ValueError(f"recipe: {unknown('key', key, _READ | _PASSED)}")
     for key, fine in (("batch_sampler", (None,)), ("model_train_cfg", (None, {}))):
         settings = recipe.get(key)
-        if settings not in fine and settings != {"compute_acc": False}:
+        # What a head is made with, as far as this is the default of the head here.
+        if settings not in (*fine, {"compute_acc": False}, {"max_train_instances": 200}):
             raise ValueError(f"{key} ({', '.join(settings)}) has no counterpart here")
     epochs = recipe["train_cfg"]["max_epochs"]
     wrapper = recipe.get("optim_wrapper") or {}
@@ -163,6 +166,8 @@ def recipe_from_mmpose(
         augmentation = {"pipeline": list(pipeline)}
         if last_pipeline is not None:
             augmentation |= {"last_pipeline": list(last_pipeline), "switch_epoch": switch_epoch}
+        if resize is not None:
+            augmentation["resize"] = dict(resize)
     checkpoint, training = recipe.get("checkpoint") or {}, recipe["train_cfg"]
     seed = recipe.get("seed")
     return Recipe(

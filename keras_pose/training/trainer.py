@@ -11,17 +11,19 @@ from typing import Any
 
 import keras
 
+from keras_pose.datasets import KeypointDataset
 from keras_pose.datasets.readers.categories import check_same_keypoints
 from keras_pose.datasets.whole_images import with_whole_images
 from keras_pose.estimators import TopdownEstimator
+from keras_pose.estimators.pose_estimator import PoseEstimator
 from keras_pose.evaluation import EvaluationResult
 from keras_pose.files import replacing, writable_folder
-from keras_pose.training.batching import TrainingBatches, read_data
+from keras_pose.training.batching import batches_of, fitting, read_data, val_settings
 from keras_pose.training.checkpoint import Checkpoint, read_checkpoint
 from keras_pose.training.distillation import Distiller
 from keras_pose.training.distribution import DeviceGroup
 from keras_pose.training.guards import StopAtBadLoss, as_training_error
-from keras_pose.training.job import TrainingJob
+from keras_pose.training.job import TrainingJob, recipe_notes
 from keras_pose.training.judging import BoxJudge, JudgeEpochs, judge_of, monitored
 from keras_pose.training.resuming import CheckpointWriter, EpochLog, read_log
 
@@ -161,15 +163,26 @@ class Trainer:
         self.data = read_data(job.train, skeleton)
         self.val = None
         if job.val and "share" in job.val:
+            if not isinstance(self.data, KeypointDataset):
+                raise ValueError(
+                    f"val.share divides images, {self.data.name} has films: give val as train is"
+                )
             self.data, self.val = self.data.split(job.val["share"], job.resolved().seed or 0)
             self._say(f"{len(self.val)} objects of {self.val.name} are not learnt but judged on")
         elif job.val:
-            self.val = read_data(job.val, skeleton)
+            self.val = read_data(val_settings(job.train, job.val), skeleton)
             ours, theirs = self.data.skeleton.keypoints, self.val.skeleton.keypoints
             check_same_keypoints(ours, self.data.name, theirs, self.val.name)
         self._build()
+        if job.whole_images and not isinstance(self.estimator, TopdownEstimator):
+            raise ValueError(
+                f"whole_images is for models that look at crops, {job.model['preset']} is a "
+                f"{type(self.estimator).__name__}"
+            )
+        self.data = fitting(self.data, self.estimator, training=True)
+        self.val = None if self.val is None else fitting(self.val, self.estimator)
         learnt = with_whole_images(self.data) if job.whole_images else self.data
-        self.batches = TrainingBatches(
+        self.batches = batches_of(self.estimator)(
             learnt, self.recipe, self.estimator, facts.get("cache_bytes")
         )
         self.judges = self._judges()
@@ -184,7 +197,7 @@ class Trainer:
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(recipe.precision)
         try:
-            estimator = TopdownEstimator.from_preset(model["preset"], load_weights=weights)
+            estimator = PoseEstimator.from_preset(model["preset"], load_weights=weights)
             wanted, have = self.data.skeleton, estimator.skeleton
             self.anew = wanted.keypoints != have.keypoints
             if self.anew or estimator.output_indices is not None:
@@ -193,6 +206,8 @@ class Trainer:
             keras.config.set_dtype_policy(policy)
         self.recipe = self.job.resolved(self.anew)
         self.estimator = self._with_teacher(estimator)
+        for note in recipe_notes(self.job.recipe) if isinstance(self.job.recipe, str) else ():
+            self._say(f"{self.job.recipe}: {note}")
         if not weights:
             self._say(f"{model['preset']} starts with new weights")
         elif self.anew:
@@ -211,6 +226,8 @@ class Trainer:
             self.anew = True
             self._say(f"a new head learns from that of {self.job.model['preset']}")
             return Distiller.second_stage(estimator, **settings)
+        if not isinstance(estimator, TopdownEstimator):
+            raise ValueError(f"{self.job.model['preset']} is not top-down: it has no teacher here")
         teacher = TopdownEstimator.from_preset(preset)
         self._say(f"learns from {preset}, too")
         return Distiller(estimator, teacher, epochs=self.recipe.epochs, **settings)
@@ -226,11 +243,12 @@ class Trainer:
         plain = replace(recipe, monitor=None, monitor_mode=None)
         size = self.batches.batch_size
         try:
-            judge = judge_of(recipe, self.val, alone, job.metrics, size)
+            judge = judge_of(recipe, self.val, alone, job.metrics, size, self.estimator)
         except ValueError as error:
             if not published or job.metrics is not None:
                 raise
-            judge, recipe = judge_of(plain, self.val, alone, None, size), plain
+            judge = judge_of(plain, self.val, alone, None, size, self.estimator)
+            recipe = plain
             self._say(f"{error}: what {job.recipe} was judged by is not measured")
         try:
             self.monitor = monitored(recipe, judge.names)
@@ -250,7 +268,7 @@ class Trainer:
         for sentence in self.plan.log:
             self._say(sentence)
         count = sum(math.prod(v.shape) for v in estimator.trainable_variables)
-        objects = f"{len(batches.data)} objects" + " (boxes and whole images)" * (
+        objects = f"{batches.count} {batches.unit}" + " (boxes and whole images)" * (
             batches.data is not self.data
         )
         accumulated = f" ({recipe.accumulate} batches of {batches.batch_size})"

@@ -54,13 +54,6 @@ RTMPOSE = [
 ]
 
 
-# Transforms of the recipes that are no part of a read pipeline.
-LEFT_OUT = {
-    "transforms/recipes/HandRandomFlip": "pairs of hands with a type are mirrored by flip_hands; "
-    "configs that do so are refused by name",
-    "transforms/recipes/RandomFlipAroundRoot": "configs of lifters are not read: "
-    "RandomPoseFlip(axis_x, target_axis_x) is given in Python",
-}
 BOTTOM_UP = [{"type": "BottomupRandomAffine", "input_size": [512, 512]}]
 BOTTOM_UP_ONLY = {
     "BottomupGetHeatmapMask",
@@ -156,7 +149,8 @@ def test_every_published_top_down_recipe_is_understood(zoo):
         assert isinstance(augment, AugmentSchedule) == (epoch is not None)
         first = augment.at(0) if epoch is not None else augment
         present = types(pipeline)
-        assert (first.flip is not None) == ("RandomFlip" in present)
+        flips = {"RandomFlip", "HandRandomFlip"}  # which hand it is is mirrored with the depths
+        assert (first.flip is not None) == bool(flips & set(present))
         assert (first.half_body is not None) == ("RandomHalfBody" in present)
         assert (first.jitter is not None) == ("RandomBBoxTransform" in present)
         members = [s["transforms"] for s in pipeline if s["type"] == "Albumentation"]
@@ -165,7 +159,7 @@ def test_every_published_top_down_recipe_is_understood(zoo):
         early = "Albumentation" in present[: present.index("TopdownAffine")]
         assert bool(caught) == early
     assert understood > 300
-    assert set(refused) == {"HandRandomFlip"}  # also mirrors which hand it is
+    assert not refused
 
 
 def test_every_other_published_pipeline_is_understood_or_refused_by_name(zoo):
@@ -196,8 +190,6 @@ def test_members_of_combined_data_sets_are_understood(zoo):
 @pytest.mark.parity
 @pytest.mark.parametrize("kind", TRANSFORMS, ids="transforms/recipes/{}".format)
 def test_published_arguments_are_understood(golden, kind):
-    if (reason := LEFT_OUT.get(f"transforms/recipes/{kind}")) is not None:
-        pytest.skip(reason)
     rows = json.loads((golden / "transforms/recipes.json").read_text("utf-8"))["rows"]
     assert {row["transform"] for row in rows} == set(TRANSFORMS)
     steps = [{"type": kind, **row["args"]} for row in rows if row["transform"] == kind]

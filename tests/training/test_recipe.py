@@ -14,7 +14,6 @@ ZOO = Path(__file__).resolve().parents[3] / "shared/zoo/zoo.json.gz"
 TABLE = json.loads(gzip.decompress(ZOO.read_bytes())) if ZOO.is_file() else {"recipes": {}}
 # Published recipes that need what is not here, and the words in which they are refused.
 REFUSED = {
-    "r9": r"model_train_cfg \(max_train_instances\)",
     "r102": "model_train_cfg",
     "r103": "model_train_cfg",
     "r105": "model_train_cfg",

@@ -304,6 +304,8 @@ class BottomupAugment:
             network's input size; where none does, the pipeline fits the scene into it.
         pixels: changes of colour and the like on the input, called with uint8 `(H, W, 3)` RGB and a
             random generator.
+        masked: bool, whether labels with masks leave out what nobody labelled; off: every pixel
+            counts, as in recipes that make no masks. Default on.
 
     Example:
         >>> BottomupAugment((RandomAffine(rotate_factor=10), RandomSceneFlip()))
@@ -311,6 +313,7 @@ class BottomupAugment:
 
     steps: tuple[Callable, ...] = field(default_factory=lambda: (RandomAffine(), RandomSceneFlip()))
     pixels: tuple[Callable, ...] = ()
+    masked: bool = True
 
     def __call__(self, scene: Scene, rng: np.random.Generator, context: SceneContext) -> Scene:
         for step in self.steps:
