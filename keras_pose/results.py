@@ -35,6 +35,9 @@ class PoseResult:
         track_ids: `(N,)` integers, the same for the same individual in every frame; -1: none.
         covariance: `(N, K, 2, 2)`, uncertainty of x and y in squared image pixels.
         image_size: (width, height) of the image.
+        hand_type: `(N, 2)`, of networks that see both hands: 1 for a hand that is there, right and
+            left.
+        root_depth: `(N,)`, of the same: the left wrist's depth from the right one, millimetres.
 
     Raises:
         ValueError: for wrong shapes and for values that are not finite numbers.
@@ -54,6 +57,8 @@ class PoseResult:
     track_ids: np.ndarray | None = None
     covariance: np.ndarray | None = None
     image_size: tuple[int, int] | None = None
+    hand_type: np.ndarray | None = None
+    root_depth: np.ndarray | None = None
 
     def __post_init__(self):
         self.skeleton = Skeleton.resolve(self.skeleton)
@@ -215,7 +220,7 @@ class PoseResult:
             ([width, height] or None) and `poses`, a list of dicts, in image pixels and in the
             skeleton's order: `keypoints` (`K` lists x, y or x, y, z), `scores` (`K`), and where
             known `box` (xyxy), `box_score`, `visible` (`K`), `track_id`, `covariance`
-            (`K` times 2 x 2).
+            (`K` times 2 x 2), `hand_type` (right, left), `root_depth`.
         """
         columns = {
             key: getattr(self, name).tolist()
@@ -288,20 +293,19 @@ class PoseResult:
         """The same poses as `supervision.KeyPoints` (>= 0.31).
 
         `detection_confidence` holds `box_scores`; `data` holds under their own names `boxes`,
-        `track_ids`, `visible` (the probabilities; the field `visible` says which are above 0.5) and
-        `covariance`, where known. Depth is left out.
+        `track_ids`, `visible` (the probabilities; the field `visible` says which are above 0.5),
+        `covariance`, `hand_type` and `root_depth`, where known. Depth is left out.
 
         Raises:
             ImportError: if the package supervision is missing or too old.
         """
-        names = ("boxes", "track_ids", "visible", "covariance")
         return _supervision().KeyPoints(
             xy=self.keypoints[..., :2].copy(),
             class_id=np.zeros(len(self), dtype=int),
             keypoint_confidence=self.scores.copy(),
             detection_confidence=None if self.box_scores is None else self.box_scores.copy(),
             visible=None if self.visible is None else self.visible > 0.5,
-            data={n: getattr(self, n).copy() for n in names if getattr(self, n) is not None},
+            data={n: getattr(self, n).copy() for n in _DATA if getattr(self, n) is not None},
         )
 
     @classmethod
@@ -326,7 +330,7 @@ class PoseResult:
         known = np.isfinite(xy).all(axis=-1)
         scores = key_points.keypoint_confidence
         scores = (xy != 0).any(axis=-1) if scores is None else np.nan_to_num(scores)
-        data = {n: key_points.data.get(n) for n in ("boxes", "track_ids", "visible", "covariance")}
+        data = {name: key_points.data.get(name) for name in _DATA}
         if data["visible"] is None:
             data["visible"] = key_points.visible
         return cls(
@@ -348,8 +352,12 @@ _POSE_KEYS = {
     "visible": "visible",
     "track_ids": "track_id",
     "covariance": "covariance",
+    "hand_type": "hand_type",
+    "root_depth": "root_depth",
 }
 _ARRAYS = tuple(_POSE_KEYS)
+# What supervision has no field for.
+_DATA = ("boxes", "track_ids", "visible", "covariance", "hand_type", "root_depth")
 
 
 def _rows(count: int) -> dict[str, tuple[int, ...]]:
@@ -361,6 +369,8 @@ def _rows(count: int) -> dict[str, tuple[int, ...]]:
         "visible": (count,),
         "track_ids": (),
         "covariance": (count, 2, 2),
+        "hand_type": (2,),
+        "root_depth": (),
     }
 
 

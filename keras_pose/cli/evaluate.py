@@ -16,6 +16,8 @@ how they were measured, and what they are by keypoint and by size.
   keras-pose evaluate movenet_multipose_coco val.json --images photos
   keras-pose evaluate my_preset val.json --images photos --metric pck --metric nme --worst worst.png
   keras-pose evaluate --results results.json val.json
+  keras-pose evaluate internet_resnet50_interhand3d_256x256 test_data.json --images test
+      --reader interhand3d --reader-option cameras=camera.json --reader-option joints=joint_3d.json
 
 Top-down models crop the annotated boxes without --boxes; numbers with a detector's boxes are lower.
 Published COCO results of top-down models are of a detector's boxes with --score bbox_keypoint,
@@ -38,6 +40,18 @@ def add_parser(commands) -> None:
     parser.add_argument("dataset", metavar="DATASET.json", help="COCO keypoint file")
     parser.add_argument("--images", metavar="DIR", help="default: the folder of DATASET.json")
     parser.add_argument(
+        "--reader",
+        metavar="NAME",
+        help="whose file it is, a name of 'keras-pose datasets', where it is no plain COCO file",
+    )
+    parser.add_argument(
+        "--reader-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="further files or settings of that reader; can be given several times",
+    )
+    parser.add_argument(
         "--results",
         action="store_true",
         help="in place of a model judge a file of COCO keypoint results; if they have "
@@ -52,7 +66,8 @@ def add_parser(commands) -> None:
         action="append",
         metavar="M",
         help="ap, crowdpose, wholebody, posetrack18, or pck, nme, epe, ...; can be given several "
-        "times; default: ap if the skeleton has sigmas, and with annotated boxes pck and epe",
+        "times; default: ap if the skeleton has sigmas, and with annotated boxes pck and epe, and "
+        "of two hands in space interhand",
     )
     parser.add_argument(
         "--score",
@@ -113,6 +128,28 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.results and unused:
         option = unused[0].replace("_", "-")
         raise ValueError(f"--{option} is for models: leave it out with --results")
+    if arguments.reader_option and not arguments.reader:
+        raise ValueError("--reader-option says something about a reader: name it with --reader")
+    for option in arguments.reader_option:
+        if "=" not in option:
+            raise ValueError(f"--reader-option must be KEY=VALUE, got {option!r}")
+
+
+def _dataset(arguments: argparse.Namespace, file: str, skeleton=None):
+    """The data set as `--reader` says."""
+    from keras_pose.datasets import KeypointDataset, load
+
+    images = arguments.images or Path(file).parent
+    if not arguments.reader:
+        return KeypointDataset.from_coco(file, images, skeleton)
+    settings = dict(option.split("=", 1) for option in arguments.reader_option)
+    dataset = load(arguments.reader, file, images, skeleton, **settings)
+    if not isinstance(dataset, KeypointDataset):
+        raise ValueError(
+            f"{arguments.reader} has films, which no model of images is measured on; a lifter is "
+            "measured in training (keras-pose train, val.dataset)"
+        )
+    return dataset
 
 
 def _results_first(files: tuple[str, str]) -> tuple[str, str]:
@@ -126,7 +163,6 @@ def _results_first(files: tuple[str, str]) -> tuple[str, str]:
 
 def _evaluated(arguments: argparse.Namespace, observe) -> tuple:
     """The result, the data set, and how poses were ranked."""
-    from keras_pose.datasets import KeypointDataset
     from keras_pose.estimators import BottomupEstimator, PoseEstimator
     from keras_pose.evaluation import evaluate_bottomup, evaluate_results, evaluate_topdown
     from keras_pose.evaluation.dataset_evaluation import GROUND_TRUTH
@@ -139,12 +175,11 @@ def _evaluated(arguments: argparse.Namespace, observe) -> tuple:
     }
     if arguments.results:
         results, truth = _results_first((arguments.preset, arguments.dataset))
-        dataset = KeypointDataset.from_coco(truth, arguments.images or Path(truth).parent)
+        dataset = _dataset(arguments, truth)
         score = arguments.score or "bbox"
         return evaluate_results(results, dataset, score, **options), dataset, score
-    images = arguments.images or Path(arguments.dataset).parent
     estimator = PoseEstimator.from_preset(arguments.preset)
-    dataset = KeypointDataset.from_coco(arguments.dataset, images, estimator.output_skeleton)
+    dataset = _dataset(arguments, arguments.dataset, estimator.output_skeleton)
     running = (arguments.flip_test, arguments.batch_size)
     if isinstance(estimator, BottomupEstimator):
         if arguments.boxes:
@@ -156,6 +191,8 @@ def _evaluated(arguments: argparse.Namespace, observe) -> tuple:
         return result, dataset, score
     score = arguments.score or "keypoint"
     options["metrics"] = arguments.metric or _default_metrics(dataset, bool(arguments.boxes))
+    if not arguments.metric and "wrist_depths" in dataset.extras and not arguments.boxes:
+        options["metrics"] += ["interhand"] if hasattr(estimator.head, "hand_type_head") else []
     boxes = arguments.boxes or GROUND_TRUTH
     result = evaluate_topdown(estimator, dataset, *running, boxes, score, **options)
     return result, dataset, score

@@ -49,7 +49,9 @@ JSON formats:
   images  {"estimator", "detector", "skeleton": {...}, "images": [...]}, a dict a photo or frame:
           file_name, for videos frame, image_size [width, height], poses. A pose has keypoints
           [[x, y], ...] and scores [...] in the skeleton's order, box [left, top, right, bottom],
-          box_score. Python: PoseResult.from_dict(data["images"][0], skeleton=data["skeleton"]).
+          box_score; of both hands hand_type [right, left], 1 for a hand that is there, and
+          root_depth, millimetres of the left wrist behind the right one.
+          Python: PoseResult.from_dict(data["images"][0], skeleton=data["skeleton"]).
 With --track poses of videos have track_id, the same number for the same person in every frame, from
 1 on; -1 for doubtful poses of nobody. With --lift those of tracks have keypoints_3d, a list of
 [x, y, z], metres about the root, x to the right, y down, z away from the camera, in the order of

@@ -131,6 +131,14 @@ class TopdownEstimator(PoseEstimator):
             start += len(one)
             points = decoded["keypoints"][span, 0]
             flat = apply_affine(affine, points[..., :2])
+            hands = (
+                {
+                    "hand_type": decoded["hand_type"][span],
+                    "root_depth": decoded["root_depth"][span, 0],
+                }
+                if "hand_type" in decoded
+                else {}
+            )
             results.append(
                 PoseResult(
                     keypoints=np.concatenate([flat, points[..., 2:]], axis=-1),
@@ -140,6 +148,7 @@ class TopdownEstimator(PoseEstimator):
                     box_scores=None if scores is None else np.asarray(scores, np.float32),
                     skeleton=self.output_skeleton,
                     image_size=size,
+                    **hands,
                 )
             )
         return results

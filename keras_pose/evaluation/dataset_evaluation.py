@@ -159,7 +159,11 @@ class DatasetEvaluation:
     def _of_keypoints(self, predictions) -> tuple[Measurement, dict[str, dict[str, float]]]:
         self.need_known_objects(predictions.ids is not None)
         rows = [self._rows[number] for number in predictions.ids.tolist()]
-        columns = {"scores": predictions.scores, "box_scores": predictions.box_scores}
+        columns = {
+            "scores": predictions.scores,
+            "box_scores": predictions.box_scores,
+            **predictions.extras,
+        }
         if predictions.crop_areas is not None:
             columns["crop_areas"] = predictions.crop_areas
         poses = Poses.of(self.dataset, predictions.keypoints, rows, columns)
@@ -181,6 +185,9 @@ def rehearse(metrics: Sequence[KeypointMetric], dataset: KeypointDataset) -> lis
         "scores": np.ones((1, dataset.skeleton.num_keypoints)),
         "box_scores": np.ones(1),
         "crop_areas": np.ones(1),
+        "predicted_depths": np.zeros((1, dataset.skeleton.num_keypoints)),
+        "predicted_root_depth": np.zeros(1),
+        "predicted_hand_type": np.zeros((1, 2)),
     }
     return list(measure(metrics, Poses.of(dataset, dataset.keypoints[:1], [0], columns)).values)
 

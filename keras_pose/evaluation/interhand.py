@@ -1,6 +1,7 @@
 """Metrics of two interacting hands in space, as InterHand2.6M is reported."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -38,7 +39,10 @@ class InterHandMetric(KeypointMetric):
     `absolute_depth` (N, 2), the wrists' depths (right, left); `focal`, `center` (N, 2) of the
     camera; `hand_type` (N, 2), which hands are there (right, left); for MRRPE
     `predicted_root_depth` (N,), the left wrist's depth from the right one; for the handedness
-    `predicted_hand_type` (N, 2) and `hand_type_valid` (N,).
+    `predicted_hand_type` (N, 2) and `hand_type_valid` (N,). Poses of a data set are in pixels:
+    there the depths are in `predicted_depths` (N, 42), the ground truth in `keypoints_3d`
+    (N, 42, 3) and the wrists' depths in `wrist_depths` (N, 2), as `read_interhand(depth=True)`
+    gives them.
     Source: Moon et al., InterHand2.6M (https://arxiv.org/abs/2008.09309).
 
     Args:
@@ -54,6 +58,7 @@ class InterHandMetric(KeypointMetric):
 
     def measure(self, poses: Poses) -> Measurement:
         check_keypoints(poses, "InterHand's metrics", _JOINTS)
+        poses = _in_space(poses)
         columns = {
             name: poses.column(name, "InterHand's metrics").astype(np.float64).reshape(-1, 2)
             for name in ("hand_type", "absolute_depth", "focal", "center")
@@ -102,6 +107,20 @@ class InterHandMetric(KeypointMetric):
             (points[:, 0] - points[:, 1]) - (truth[:, 0] - truth[:, 1]), axis=-1
         )
         return _mean(errors[counted])
+
+
+def _in_space(poses: Poses) -> Poses:
+    """Poses of a data set, in pixels, with their depths beside camera space."""
+    if poses.ground_truth.shape[-1] == 3:
+        return poses
+    needed = ("predicted_depths", "keypoints_3d", "wrist_depths")
+    depths, truth, wrists = (poses.column(name, "InterHand's metrics") for name in needed)
+    return replace(
+        poses,
+        predictions=np.concatenate([poses.predictions, depths[..., None]], axis=-1),
+        ground_truth=truth,
+        columns={"absolute_depth": wrists, **poses.columns},
+    )
 
 
 def _from_wrists(points: np.ndarray) -> np.ndarray:

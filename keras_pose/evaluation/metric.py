@@ -17,9 +17,14 @@ COLUMNS = {
     "image_names": "file names (N,)",
     "scores": "keypoint scores (N, K)",
     "crop_areas": "areas (N,) of the padded boxes, in square pixels",
+    "predicted_depths": "depths (N, K) that a network puts out",
+    "predicted_root_depth": "depths (N,) between the wrists that a network puts out",
+    "predicted_hand_type": "hands (N, 2) that a network says are there",
+    "keypoints_3d": "poses (N, K, 3) in camera space",
+    "wrist_depths": "depths (N, 2) of the wrists, right and left",
 }
 # Columns with an axis of keypoints, (N, K, ...).
-_BY_KEYPOINT = ("scores", "keypoints_3d")
+_BY_KEYPOINT = ("scores", "keypoints_3d", "predicted_depths")
 # Names of numbers that are better when small, after the part's name and before "@" or "_".
 LOWER_IS_BETTER = ("error", "EPE", "NME", "MPJPE", "P-MPJPE", "N-MPJPE", "MRRPE")
 

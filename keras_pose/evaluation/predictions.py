@@ -1,7 +1,7 @@
 """Predicted poses of many images as columns, whoever predicted them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ class PosePredictions:
         category_ids: `(M,)`, None where it is the annotation's or the only one.
         result_boxes: `(M, 4)` xywh that results carry, None without; they only decide what counts
             for medium and large people.
+        extras: further columns `(M, ...)` for keypoint metrics, such as `predicted_depths` `(M, K)`
+            of networks that see depth, in the unit of their codec.
     """
 
     image_ids: np.ndarray
@@ -33,6 +35,7 @@ class PosePredictions:
     crop_areas: np.ndarray | None = None
     category_ids: np.ndarray | None = None
     result_boxes: np.ndarray | None = None
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def finite(self) -> np.ndarray:

@@ -27,13 +27,15 @@ def predict_batches(estimator: Any, batches: Iterable, flip_test: bool = False) 
 
     Args:
         estimator: anything with `predict_on_batch(images)` that gives `keypoints` `(B, 1, K, 2)` in
-            input pixels and `scores` `(B, 1, K)`.
+            input pixels and `scores` `(B, 1, K)`; depths, and of hands `root_depth` `(B, 1)` and
+            `hand_type` `(B, 2)`, are kept for metrics that read them.
         batches: `(images, labels)` with `affine` `(B, 2, 3)`, `ids` and `image_ids` `(B,)`, as
             `topdown_dataset` gives them with `training=False`.
         flip_test: whether to average with the mirrored crops.
     """
     options = {"flip_test": True} if flip_test else {}
     columns = {"image_ids": [], "keypoints": [], "scores": [], "ids": [], "crop_areas": []}
+    extras: dict[str, list] = {}
     full = 0
     for images, labels in batches:
         missing = {"affine", "ids", "image_ids"} - set(labels)
@@ -49,6 +51,8 @@ def predict_batches(estimator: Any, batches: Iterable, flip_test: bool = False) 
         padding = np.zeros((full - count, *images.shape[1:]), images.dtype)
         outputs = estimator.predict_on_batch(np.concatenate([images, padding]), **options)
         keypoints = np.asarray(outputs["keypoints"], np.float32)[:count, 0, :, :2]
+        for name, values in _in_depth(outputs).items():
+            extras.setdefault(name, []).append(values[:count])
         affine = np.asarray(labels["affine"])
         # The unbiased warp maps the first pixel's centre to the first, the last one's to the last.
         sides = np.array(images.shape[1:3]) - bool(getattr(estimator, "udp", False))
@@ -60,7 +64,20 @@ def predict_batches(estimator: Any, batches: Iterable, flip_test: bool = False) 
     if not full:
         raise ValueError("batches are empty: there is nothing to evaluate")
     columns = {name: np.concatenate(parts) for name, parts in columns.items()}
+    columns["extras"] = {name: np.concatenate(parts) for name, parts in extras.items()}
     return PosePredictions(box_scores=np.ones(len(columns["ids"]), np.float32), **columns)
+
+
+def _in_depth(outputs) -> dict[str, np.ndarray]:
+    """What a network says beyond the picture, as `PosePredictions.extras` has it."""
+    found = {}
+    points = np.asarray(outputs["keypoints"], np.float32)
+    if points.shape[-1] == 3:
+        found["predicted_depths"] = points[:, 0, :, 2]
+    if "hand_type" in outputs:
+        found["predicted_root_depth"] = np.asarray(outputs["root_depth"], np.float32)[:, 0]
+        found["predicted_hand_type"] = np.asarray(outputs["hand_type"], np.float32)
+    return found
 
 
 def evaluate_topdown(
