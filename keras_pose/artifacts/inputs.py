@@ -8,7 +8,8 @@ import numpy as np
 from keras_pose.artifacts import parity
 from keras_pose.estimators import PoseLifter
 
-IMAGES, POSES = "images", "keypoints"
+# Not "keypoints", which is an output: names in ONNX differ.
+IMAGES, POSES = "images", "keypoints_2d"
 
 _POSES_MEANING = (
     "windows of 2D poses of one person, x and y in pixels of a picture of W x H; the model "
@@ -24,7 +25,7 @@ class ArtifactInput:
     """The only input of an exported model.
 
     Args:
-        name: "images" or "keypoints".
+        name: "images" or "keypoints_2d".
         shape: without the batch: (height, width, 3), or (frames, keypoints, 2 or 3).
         dtype: name of a dtype.
         meaning: sentence for the sidecar.

@@ -32,7 +32,7 @@ def test_the_input_of_a_lifter_is_a_window_of_poses():
     for name, numbers in (("tcn", 2), ("motionbert", 3)):
         source = input_of(LIFTERS[name]())
         assert (source.name, source.shape, source.dtype) == (
-            "keypoints",
+            "keypoints_2d",
             (9, 17, numbers),
             "float32",
         )
@@ -47,17 +47,17 @@ def test_3d_poses_are_those_of_keras(in_tensorflow, name, tmp_path):
     lifter = LIFTERS[name]()
     windows = input_of(lifter).samples((1000, 1002))[::-1]
     expected = lifter.predict_on_batch(windows)["keypoints"]
-    for suffix, kind in ((".tflite", "litert"), ("", "tf_saved_model")):
+    for suffix, kind in ((".tflite", "litert"), ("", "tf_saved_model"), (".onnx", "onnx")):
         path = keras_pose.export(lifter, tmp_path / f"lifter{suffix}", format=kind, flip_test=False)
         artifact = load_artifact(path)
         np.testing.assert_allclose(artifact(windows)["keypoints"], expected, atol=1e-4)
         assert keras_pose.verify(path).ok
     facts = json.loads((tmp_path / "lifter.tflite.json").read_text())
-    assert facts["input"]["name"] == "keypoints"
+    assert facts["input"]["name"] == "keypoints_2d"
     assert facts["outputs"]["keypoints"]["unit"] == "metres"
     assert facts["parity"]["differences"]["keypoints"]["unit"] == ""
     assert facts["geometry"]["to_input"]
-    with pytest.raises(ValueError, match=r"keypoints must be .* float32, got .* float64"):
+    with pytest.raises(ValueError, match=r"keypoints_2d must be .* float32, got .* float64"):
         artifact(windows.astype("float64"))
 
 
