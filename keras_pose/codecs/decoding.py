@@ -4,8 +4,6 @@ No float `argmax`, `take_along_axis` or `one_hot`: some exporters refuse each of
 found by comparing, and values are read by multiplying with a mask.
 """
 
-import functools
-
 import numpy as np
 from keras import ops
 
@@ -93,14 +91,23 @@ def is_local_maximum(maps, radius: int = 1, tolerance: float = 0.0):
         radius: int, the neighbourhood reaches so far in rows and columns.
         tolerance: float, values that are less than this below the largest count as equal.
     """
-    _, height, width, _ = maps.shape
     # Row and column maxima of shifted maps: XLA's pooling on a CPU takes ten times as long.
-    pad, shifts = (radius, radius), range(2 * radius + 1)
-    rows = ops.pad(maps, ((0, 0), pad, (0, 0), (0, 0)))
-    rows = functools.reduce(ops.maximum, [rows[:, i : i + height] for i in shifts])
-    both = ops.pad(rows, ((0, 0), (0, 0), pad, (0, 0)))
-    both = functools.reduce(ops.maximum, [both[:, :, i : i + width] for i in shifts])
+    pad = (radius, radius)
+    around = ops.pad(maps, ((0, 0), pad, pad, (0, 0)))
+    both = _running_maximum(_running_maximum(around, 1, 2 * radius + 1), 2, 2 * radius + 1)
     return both - maps < tolerance if tolerance else ops.equal(maps, both)
+
+
+def _running_maximum(maps, axis: int, length: int):
+    """The largest of so many neighbours along an axis, which gets shorter by `length - 1`."""
+    before, count, reach = (slice(None),) * axis, maps.shape[axis] - length + 1, 1
+    while reach < length:
+        # Of twice as many neighbours, as long as there are so many.
+        step = min(reach, length - reach)
+        last = count + length - reach - step
+        maps = ops.maximum(maps[(*before, slice(last))], maps[(*before, slice(step, last + step))])
+        reach += step
+    return maps
 
 
 def rows_at(table, index):
@@ -131,28 +138,30 @@ def values_at(maps, x, y):
     return ops.reshape(values, (-1, count, x.shape[-1]))
 
 
-def values_between(maps, x, y):
+def values_between(maps, points):
     """What maps `(B, h, w, C)` hold between pixels, by bilinear interpolation.
 
     Args:
-        x, y: `(B, n, K)` float32 in the maps, places in the first K of the maps, each in its own.
+        points: `(B, n, K, 2)` float32, x and y in the maps of places in the first K of them, each
+            in its own.
 
     Returns:
         `(B, n, K)`.
     """
     _, height, width, channels = maps.shape
-    slots, count = x.shape[1:]
-    left, top = ops.floor(x), ops.floor(y)
-    across, down = x - left, y - top
-    right, bottom = (ops.minimum(a + 1.0, b - 1.0) for a, b in ((left, width), (top, height)))
-    rows, columns = ops.stack([top, bottom], axis=1), ops.stack([left, right], axis=1)
-    places = (rows[:, :, None] * float(width) + columns[:, None]) * float(channels)
-    places = ops.cast(places, "int32") + ops.convert_to_tensor(np.arange(count, dtype="int32"))
+    slots, count = points.shape[1:3]
+    first = ops.floor(points)
+    last = ops.minimum(first + 1.0, constant([width - 1, height - 1]))
+    pixels = ops.stack([first, last], axis=1)
+    shares = ops.stack([1.0 - points + first, points - first], axis=1)
+    # Rows on axis 1, columns on axis 2.
+    places = pixels[:, :, None, ..., 1] * float(width) + pixels[:, None, ..., 0]
+    shares = shares[:, :, None, ..., 1] * shares[:, None, ..., 0]
+    places = ops.cast(places * float(channels), "int32")
+    places = places + ops.convert_to_tensor(np.arange(count, dtype="int32"))
     table = ops.reshape(maps, (-1, height * width * channels, 1))
     values = rows_at(table, ops.reshape(places, (-1, 4 * slots * count)))
-    values = ops.reshape(values, (-1, 2, 2, slots, count))
-    values = values[:, :, 0] * (1.0 - across[:, None]) + values[:, :, 1] * across[:, None]
-    return values[:, 0] * (1.0 - down) + values[:, 1] * down
+    return ops.sum(ops.reshape(values, (-1, 2, 2, slots, count)) * shares, axis=(1, 2))
 
 
 def mirrored(maps, shift: bool):

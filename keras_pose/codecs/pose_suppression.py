@@ -1,5 +1,6 @@
 """Suppression of poses on the device, with a fixed number of slots."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -12,8 +13,8 @@ def distinct_poses(keypoints, present, distance: float = 0.05, joints: int | Non
     The result is that of the sequential algorithm in `keras_pose.geometry.nearby_joints_nms`: poses
     are visited best first; of those that are near the visited one the best is kept, unless it was
     dropped before, and all of them are done with. The loop has as many rounds as there are slots,
-    so that every format of export can hold it. A pose whose keypoints all lie on one spot is near
-    itself only.
+    so that every format of export can hold it; PyTorch, which exports nothing, runs the sequential
+    algorithm. A pose whose keypoints all lie on one spot is near itself only.
 
     Args:
         keypoints: `(B, P, K, 2)`, the best poses first.
@@ -36,6 +37,10 @@ def distinct_poses(keypoints, present, distance: float = 0.05, joints: int | Non
     itself = constant(np.eye(slots)[None])
     near = ops.maximum(ops.cast(close > joints, "float32"), itself)
     near = near * present[:, :, None] * present[:, None]
+    if keras.backend.backend() == "torch":
+        from keras_pose.codecs.pose_suppression_torch import remaining_poses
+
+        return remaining_poses(near > 0)
     # The best of those near each: nobody before it is near.
     before = ops.matmul(near, constant(np.triu(np.ones((slots, slots)), 1)))
     best = near * ops.cast(before < 0.5, "float32")

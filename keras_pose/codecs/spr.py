@@ -250,12 +250,10 @@ def keypoint_scores(maps, keypoints):
     Returns:
         `(B, P, K)`.
     """
-    height, width = maps.shape[1:3]
-    beside = (
-        ops.clip(keypoints[..., axis] * (length / (length - 1)) - 0.5, 0.0, float(length - 1))
-        for axis, length in enumerate((width, height))
-    )
-    return values_between(maps, *beside)
+    size = np.array(maps.shape[2:0:-1])
+    beside = keypoints * constant(size / (size - 1)) - 0.5
+    beside = ops.minimum(ops.maximum(beside, 0.0), constant(size - 1))
+    return values_between(maps, beside)
 
 
 def _displacements(points, visible, roots, rooted, diagonals, size, sigma):
