@@ -37,6 +37,7 @@ def test_its_commands_are_understood():
     from keras_pose.cli import _parsed
 
     for block in _blocks("sh"):
-        words = block.replace("\\\n", " ").split()
-        assert words[:2] == ["keras-pose", "train"]
-        assert _parsed(words[1:]).out
+        for command in block.replace("\\\n", " ").strip().splitlines():
+            words = command.split()
+            assert words[:2] == ["keras-pose", "train"]
+            assert _parsed(words[1:]).out
