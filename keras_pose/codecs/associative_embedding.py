@@ -11,15 +11,10 @@ from keras import ops
 
 from keras_pose.codecs.blur import checked_kernel_size
 from keras_pose.codecs.codec import Codec
-from keras_pose.codecs.decoding import (
-    constant,
-    grid_position,
-    is_local_maximum,
-    mirrored,
-    values_at,
-)
+from keras_pose.codecs.decoding import constant, grid_position, is_local_maximum, mirrored
+from keras_pose.codecs.enlarged_peaks import enlarged_peaks, enlarged_values
 from keras_pose.codecs.gaussian import gaussian_targets
-from keras_pose.codecs.refinement import quarter_step, udp_dark_step
+from keras_pose.codecs.refinement import quarter_of_slope, quarter_step, udp_dark_step
 from keras_pose.codecs.tag_grouping import EnlargedMaps, group_by_tags
 from keras_pose.layers.resize import resize
 
@@ -45,7 +40,8 @@ class AssociativeEmbedding(Codec):
             (https://arxiv.org/abs/1911.07524).
         resize: bool, whether peaks are looked for in maps enlarged to the input's size.
         max_people: int, slots for people. Of more people those are left out who were found last,
-            which are mostly those of whom least is seen; empty slots have `box_scores` 0.
+            as in MMPose 1.3.2, which are mostly those of whom least is seen; empty slots have
+            `box_scores` 0.
         keypoint_order: ints `(K,)`, in which keypoints are grouped; default: 0, 1, ...
         nms_kernel: odd int, peaks are the highest of so many pixels.
         gaussian_kernel: odd int, of the blur before a refinement as in UDP.
@@ -134,28 +130,42 @@ class AssociativeEmbedding(Codec):
         maps, tags = (ops.cast(outputs[name], "float32") for name in ("heatmaps", "tags"))
         count = maps.shape[-1]
         factor = self.stride if self.resize else 1
-        enlarged = _enlarged(maps, factor)
-        values, x, y = self._peaks(enlarged)
-        if self.use_udp:
-            step_x, step_y = udp_dark_step(enlarged, x, y, self.gaussian_kernel)
-        else:
-            step_x, step_y = quarter_step(enlarged, x, y)
+        find = self._peaks_of_whole_maps if self.use_udp or factor == 1 else self._peaks
+        values, x, y, step_x, step_y = find(maps, factor)
         sets = [tags[..., i : i + count] for i in range(0, tags.shape[-1], count)]
         return {
             "values": values,
             "peaks": ops.stack([x + step_x, y + step_y], axis=-1),
-            "peak_tags": ops.stack([_between(each, x, y, factor) for each in sets], axis=-1),
+            "peak_tags": ops.stack([enlarged_values(each, x, y, factor) for each in sets], axis=-1),
             "heatmaps": maps,
             "tags": tags,
         }
 
-    def _peaks(self, maps):
-        """Height, x and y of the highest peaks, each `(B, K, M)` float32."""
+    def _peaks(self, maps, factor):
+        """Height, x and y of the highest peaks in maps so many times as large as these, and the
+        refining steps along x and y, each `(B, K, M)` float32.
+        """
+        _, height, width, _ = maps.shape
+        found = min(self.topk, height * width * factor**2)
+        values, x, y = enlarged_peaks(maps, factor, self.nms_kernel // 2, found)
+        right, left, below, above = (
+            enlarged_values(maps, x + dx, y + dy, factor)
+            for dx, dy in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
+        )
+        size = width * factor, height * factor
+        return values, x, y, *quarter_of_slope(right - left, below - above, x, y, size)
+
+    def _peaks_of_whole_maps(self, maps, factor):
+        """As `_peaks`, for refinements that look further around, and maps that are not enlarged."""
+        maps = _enlarged(maps, factor)
         _, height, width, count = maps.shape
         peaks = ops.where(is_local_maximum(maps, self.nms_kernel // 2), maps, 0.0)
         peaks = ops.transpose(ops.reshape(peaks, (-1, height * width, count)), (0, 2, 1))
         values, places = ops.top_k(peaks, min(self.topk, height * width))
-        return values, *grid_position(ops.cast(places, "float32"), width)
+        x, y = grid_position(ops.cast(places, "float32"), width)
+        if self.use_udp:
+            return values, x, y, *udp_dark_step(maps, x, y, self.gaussian_kernel)
+        return values, x, y, *quarter_step(maps, x, y)
 
     def finish(self, decoded):
         """Who has which peaks, and where everybody's other keypoints are likeliest.
@@ -280,15 +290,3 @@ def _enlarged(maps, factor):
     first, last = maps[:, :, beyond : beyond + 1], maps[:, :, -beyond - 1 : -beyond]
     columns = [first] * beyond + [maps[:, :, beyond:-beyond]] + [last] * beyond
     return ops.concatenate(columns, axis=2)
-
-
-def _between(maps, x, y, factor):
-    """What maps `(B, h, w, K)` hold at pixels `(B, K, M)` of maps so many times as large."""
-    x, y = ((place + 0.5) / float(factor) - 0.5 for place in (x, y))
-    left, upper = ops.floor(x), ops.floor(y)
-    corners = (values_at(maps, left + dx, upper + dy) for dy in (0.0, 1.0) for dx in (0.0, 1.0))
-    upper_left, upper_right, lower_left, lower_right = corners
-    across, down = x - left, y - upper
-    top = upper_left + across * (upper_right - upper_left)
-    bottom = lower_left + across * (lower_right - lower_left)
-    return top + down * (bottom - top)

@@ -32,9 +32,20 @@ def quarter_step(maps, x, y, tie=0.0):
     """
     _, height, width, _ = maps.shape
     right, left, below, above = _around(maps, x, y, _NEAR)
+    return quarter_of_slope(right - left, below - above, x, y, (width, height), tie)
+
+
+def quarter_of_slope(slope_x, slope_y, x, y, size, tie=0.0):
+    """`quarter_step` where the differences of the neighbours are known.
+
+    Args:
+        slope_x, slope_y: right less left and below less above, shaped as x.
+        x, y, tie: as in `quarter_step`.
+        size: (width, height) of the maps.
+    """
+    width, height = size
     step_x, step_y = (
-        ops.where(ops.abs(slope) > tie, 0.25 * ops.sign(slope), 0.0)
-        for slope in (right - left, below - above)
+        ops.where(ops.abs(slope) > tie, 0.25 * ops.sign(slope), 0.0) for slope in (slope_x, slope_y)
     )
     inner_x = (x > 1) & (x < width - 1) & (y > 0)
     inner_y = (y > 1) & (y < height - 1) & (x > 0)

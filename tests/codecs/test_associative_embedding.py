@@ -254,3 +254,27 @@ def test_config_gives_the_codec_back():
     codec = AssociativeEmbedding(8, 1.5, True, False, 5, [1, 0], 3, 5, 0.2, 0.5, 7, 0.25, True)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(codec))
     assert copy.get_config() == codec.get_config()
+
+
+@pytest.mark.parametrize(("factor", "noise"), [(2, 0.2), (3, 0.2), (4, 0.2), (4, 0.0)])
+def test_peaks_are_those_of_the_whole_enlarged_maps(compiled, factor, noise):
+    random = np.random.default_rng(factor)
+    y, x = np.mgrid[:20, :26]
+    heat = random.uniform(0, noise, (1, 20, 26, 2)) if noise else np.zeros((1, 20, 26, 2))
+    # Some of them at the border.
+    for place in [(0, 0), (25, 7.2), (10.1, 9.8), *random.uniform(0, 20, (8, 2))]:
+        square = np.square(np.stack([x, y], -1) - place).sum(-1)
+        heat = np.maximum(heat, random.uniform(0.3, 1) * np.exp(-square / 4)[..., None])
+    heat = heat.astype("f4")
+    codec = AssociativeEmbedding(stride=factor, topk=24)
+    found = compiled(lambda maps: codec._peaks(maps, factor))(heat)
+    expected = compiled(lambda maps: codec._peaks_of_whole_maps(maps, factor))(heat)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-6)
+    for keypoint in range(2):
+        kept = expected[0][0, keypoint] > 0
+        assert kept.sum() >= 10
+        rows = (
+            np.stack([each[0, keypoint] for each in peaks[1:]], -1) for peaks in (found, expected)
+        )
+        # Equally high ones may come in any order.
+        np.testing.assert_allclose(*(sorted(each[kept].tolist()) for each in rows))
