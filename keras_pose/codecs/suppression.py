@@ -1,5 +1,6 @@
 """Greedy suppression of boxes on the device, with fixed numbers of candidates and survivors."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -18,7 +19,8 @@ def best_boxes(
 
     The result is that of the sequential algorithm: the best box is taken, those that overlap it
     are dropped, and so on. There are no loops with an open end, so that every format of export can
-    hold it. Of equal scores either may come first.
+    hold it; PyTorch, which exports nothing, runs the sequential algorithm. Of equal scores either
+    may come first.
 
     Args:
         boxes: `(B, P, 4)` xyxy; boxes are not told apart by classes.
@@ -46,10 +48,26 @@ def best_boxes(
     count = candidates if known is None else min(candidates, known)
     scores = ops.where(scores > score_threshold, scores, 0.0)
     scores, place = ops.top_k(scores, count)
-    # Candidates by their rank; a rank of `count` means that they are gone.
-    drops = _overlapping(rows_at(boxes, place), iou_threshold) * float(count)
-    rank = constant(np.arange(count)[None])
-    rank = ops.where(scores > 0, rank, float(count))
+    candidates = rows_at(boxes, place)
+    if keras.backend.backend() == "torch":
+        from keras_pose.codecs.suppression_torch import remaining_boxes
+
+        ranks = remaining_boxes(candidates, scores, iou_threshold, slots)
+    else:
+        ranks = _remaining(candidates, scores, iou_threshold, slots)
+    found = ranks < count
+    ranks = ops.minimum(ranks, float(count - 1))
+    known = ops.stack([scores, ops.cast(place, "float32")], axis=-1)
+    known = rows_at(known, ranks)
+    return ops.cast(known[..., 1], "int32"), ops.where(found, known[..., 0], 0.0)
+
+
+def _remaining(boxes, scores, iou_threshold: float, slots: int):
+    """Ranks `(B, S)` float32 of the survivors among boxes `(B, C, 4)`, C in empty slots."""
+    count = boxes.shape[1]
+    # A rank of `count` means that a candidate is gone.
+    drops = _overlapping(boxes, iou_threshold) * float(count)
+    rank = ops.where(scores > 0, constant(np.arange(count)[None]), float(count))
     # As `rows_at`, of which all that stays the same is done once.
     drops = ops.reshape(drops, (-1, count))
     first = ops.cast(ops.arange(ops.shape(scores)[0]) * count, "float32")
@@ -59,20 +77,16 @@ def best_boxes(
         ranks.append(best)
         row = ops.cast(ops.minimum(best, float(count - 1)) + first, "int32")
         rank = ops.maximum(rank, ops.take(drops, row, axis=0))
-    ranks = ops.stack(ranks, axis=1)
-    found = ranks < count
-    ranks = ops.minimum(ranks, float(count - 1))
-    known = ops.stack([scores, ops.cast(place, "float32")], axis=-1)
-    known = rows_at(known, ranks)
-    return ops.cast(known[..., 1], "int32"), ops.where(found, known[..., 0], 0.0)
+    return ops.stack(ranks, axis=1)
 
 
 def _overlapping(boxes, threshold: float):
     """Which of the boxes `(B, C, 4)` overlap, and every one itself: `(B, C, C)`, 1 or 0."""
-    similarity = pairwise_iou(boxes, boxes)
+    overlap, areas = _overlaps(boxes, boxes)
     itself = constant(np.eye(boxes.shape[1])[None])
-    # This one first: PyTorch lays the result out like it, row by row, so that rows are read fast.
-    return ops.maximum(itself, ops.cast(similarity > threshold, "float32"))
+    # Intersection over union, without a division.
+    similar = overlap * (1.0 + 1.0 / threshold) > areas if threshold > 0 else overlap > 0
+    return ops.maximum(itself, ops.cast(similar, "float32"))
 
 
 def pairwise_iou(first, second):
@@ -85,10 +99,15 @@ def pairwise_iou(first, second):
     Returns:
         `(B, N, M)`; the union counts at least 1e-6.
     """
+    overlap, areas = _overlaps(first, second)
+    return overlap / ops.maximum(areas - overlap, 1e-6)
+
+
+def _overlaps(first, second):
+    """The intersections of every box with every other, and the sums of both areas."""
     left, top, right, bottom = (first[:, :, None, i] for i in range(4))
     left2, top2, right2, bottom2 = (second[:, None, :, i] for i in range(4))
     width = ops.minimum(right, right2) - ops.maximum(left, left2)
     height = ops.minimum(bottom, bottom2) - ops.maximum(top, top2)
     overlap = ops.maximum(width, 0.0) * ops.maximum(height, 0.0)
-    areas = (right - left) * (bottom - top) + (right2 - left2) * (bottom2 - top2)
-    return overlap / ops.maximum(areas - overlap, 1e-6)
+    return overlap, (right - left) * (bottom - top) + (right2 - left2) * (bottom2 - top2)

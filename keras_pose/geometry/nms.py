@@ -14,29 +14,38 @@ def _best_first(scores: np.ndarray) -> np.ndarray:
     return np.argsort(scores, kind="stable")[::-1]
 
 
-def _suppress(scores: np.ndarray, overlaps_with, threshold: float) -> np.ndarray:
+def _suppress(scores: np.ndarray, overlaps_with, threshold: float, most=None) -> np.ndarray:
     order, kept = _best_first(scores), []
-    while order.size:
+    while order.size and len(kept) != most:
         best, rest = order[0], order[1:]
         kept.append(best)
         order = rest[overlaps_with(best, rest) <= threshold]
     return np.array(kept, np.int64)
 
 
-def box_nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float = 0.5) -> np.ndarray:
+def box_nms(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    iou_threshold: float = 0.5,
+    max_boxes: int | None = None,
+) -> np.ndarray:
     """Drops boxes that overlap a better one.
 
     Args:
         boxes: array `(N, 4)`, xyxy.
         scores: array `(N,)`.
         iou_threshold: float, boxes with a larger IoU are dropped.
+        max_boxes: optional int, at most so many indices are returned. Default: all.
 
     Returns:
         int64 array of kept indices, best first.
     """
     boxes = np.asarray(boxes)
     return _suppress(
-        np.asarray(scores), lambda i, rest: box_iou(boxes[i : i + 1], boxes[rest])[0], iou_threshold
+        np.asarray(scores),
+        lambda i, rest: box_iou(boxes[i : i + 1], boxes[rest])[0],
+        iou_threshold,
+        max_boxes,
     )
 
 

@@ -1,5 +1,7 @@
 """RTMO's dynamic coordinate classifier (https://arxiv.org/abs/2312.07526)."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -19,6 +21,8 @@ _PADDING = 1.25
 _TEMPERATURE = 300.0
 _LARGEST_LOGIT = 5e4
 _LEAST_SIGMA = 1e-3
+# Bins whose encodings are multiplied at once; the fewer, the more often tokens are turned.
+_LONGEST_RUN = 32
 # PyTorch's own draw for linear layers: +-1/sqrt(inputs).
 _UNIFORM = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
@@ -147,14 +151,32 @@ class DynamicCoordinateClassifier(LazyInitialization, Composite):
         )
 
     def _products(self, tokens, distance, layer):
-        """Products of tokens with what a dense layer makes of the encoded distances `(M, n)`."""
-        phase = distance[..., None] / constant(self._lengths)
-        encoding = ops.concatenate([ops.cos(phase), ops.sin(phase)], axis=-1)
+        """Products of tokens with what a dense layer makes of the encoded distances `(M, n)`.
+
+        Bins lie evenly, in runs of equal length. By the addition theorems the sines and cosines of
+        a run's first bin turn the few tokens, and all runs meet the same sines and cosines of the
+        distances inside a run, which are far fewer than the bins.
+        """
+        bins = distance.shape[1]
+        run = math.gcd(bins, _LONGEST_RUN)
         kernel = ops.cast(ops.convert_to_tensor(layer.kernel), "float32")
         bias = ops.cast(ops.convert_to_tensor(layer.bias), "float32")
         # The few tokens go through the layer backwards, instead of the many bins forwards.
-        turned = ops.matmul(tokens, ops.transpose(kernel))
-        products = ops.matmul(turned, ops.transpose(encoding, (0, 2, 1)))
+        turned = ops.matmul(tokens, ops.transpose(kernel))[:, :, None]
+        half = self._encoding_channels // 2
+        cosines, sines = turned[..., :half], turned[..., half:]
+
+        lengths = constant(self._lengths)
+        first = (distance[:, ::run, None] / lengths)[:, None]
+        inside = (distance[:, :run] - distance[:, :1])[..., None] / lengths
+        inside = ops.concatenate([ops.cos(inside), ops.sin(inside)], axis=-1)
+        cos, sin = ops.cos(first), ops.sin(first)
+        turned = ops.concatenate(
+            [cosines * cos + sines * sin, sines * cos - cosines * sin], axis=-1
+        )
+        turned = ops.reshape(turned, (-1, tokens.shape[1] * (bins // run), 2 * half))
+        products = ops.matmul(turned, ops.transpose(inside, (0, 2, 1)))
+        products = ops.reshape(products, (-1, tokens.shape[1], bins))
         return products + ops.sum(tokens * bias, axis=-1, keepdims=True)
 
     def call(self, vectors, boxes, points, training=False, counted=None):
@@ -172,15 +194,19 @@ class DynamicCoordinateClassifier(LazyInitialization, Composite):
         """
         places = self.places(boxes)
         logits = self.logits(self.tokens(vectors, training, counted), places, points)
-        chances = tuple(_probabilities(each) for each in logits)
+        weights = [_weights(each) for each in logits]
+        totals = [ops.sum(weight, axis=-1) + 1e-8 for weight in weights]
+        # Divided once a keypoint: probabilities are for training.
         keypoints = [
-            ops.sum(chance * place[:, None], axis=-1)
-            for chance, place in zip(chances, places, strict=True)
+            ops.sum(weight * place[:, None], axis=-1) / total
+            for weight, place, total in zip(weights, places, totals, strict=True)
         ]
         return {
             "keypoints": ops.stack(keypoints, axis=-1),
             "places": places,
-            "probabilities": chances,
+            "probabilities": tuple(
+                weight / total[..., None] for weight, total in zip(weights, totals, strict=True)
+            ),
         }
 
     def sigmas(self, vectors):
@@ -192,9 +218,9 @@ def _dense(units):
     return Dense(units, kernel_initializer=_UNIFORM.clone())
 
 
-def _probabilities(logits):
+def _weights(logits):
+    """What the probabilities of bins are proportional to; the likeliest has 1."""
     logits = ops.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT)
     logits = logits - ops.max(logits, axis=-1, keepdims=True)
     # Nothing smaller counts, and processors are slow with numbers below 1e-38.
-    logits = ops.exp(ops.maximum(logits, -60.0))
-    return logits / (ops.sum(logits, axis=-1, keepdims=True) + 1e-8)
+    return ops.exp(ops.maximum(logits, -60.0))
