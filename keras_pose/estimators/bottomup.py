@@ -18,21 +18,25 @@ from keras_pose.images import as_rgb, read_image
 from keras_pose.model import Inference
 from keras_pose.results import PoseResult
 
+# An input that grows to cover another is at most so many times as long. MMPose 1.3.2 has no limit:
+# of a photo of 2000x20 pixels it makes an input of 51200x512.
+_LONGEST = 8
+
 
 @keras.saving.register_keras_serializable(package="keras_pose")
 class BottomupEstimator(PoseEstimator):
     """Finds all people (animals, ...) in whole photos, with their keypoints and boxes.
 
     The codec has a fixed number of slots for people: of more people in one photo those of whom it
-    is less sure are left out.
+    is less sure are left out (`AssociativeEmbedding`: those that it found last).
 
     Args:
         backbone, head, neck, preprocess: see `ImageModel`.
         skeleton, output_keypoints: see `PoseEstimator`.
         input_size: (width, height) in pixels that photos are resized to, keeping their shape.
         resize_mode: "fit" puts a photo into the middle of the whole input; "expand" covers the
-            input, which grows; "corner" puts it into the top left corner of an input that shrinks
-            around it.
+            input, which grows until it is eight times as long; "corner" puts it into the top left
+            corner of an input that shrinks around it.
         size_factor: int, sides of inputs are multiples of it. Each size of input is compiled once.
         udp: bool, whether photos are resized by the unbiased warp
             (https://arxiv.org/abs/1911.07524).
@@ -155,11 +159,21 @@ class BottomupEstimator(PoseEstimator):
             members = [i for i, resized in enumerate(inputs) if resized.shape == shape]
             batch = np.stack([inputs[i] for i in members])
             decoded = self.predict_padded(batch, batch_size, flip_test=flip_test)
-            decoded = self.head.codec.finish(decoded)
+            decoded = self._finished(decoded)
             for row, i in enumerate(members):
                 poses = {name: values[row] for name, values in decoded.items()}
                 results[i] = self._result(poses, affines[i], sizes[i], threshold)
         return results if several else results[0]
+
+    def _finished(self, decoded: dict) -> dict:
+        """People, with the keypoints that predictions keep, on the host.
+
+        Where the device's part of decoding ends with people it has selected their keypoints.
+        """
+        finished = self.head.codec.finish(decoded)
+        if "keypoints" in decoded:
+            return finished
+        return keras.tree.map_structure(keras.ops.convert_to_numpy, self.select_outputs(finished))
 
     def _resized(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The input that a photo becomes, and the map from it to the photo."""
@@ -167,7 +181,11 @@ class BottomupEstimator(PoseEstimator):
 
         height, width = image.shape[:2]
         affine, size = fit_affine(
-            (width, height), self.input_size, self.resize_mode, self.size_factor, self.udp
+            (width, height),
+            self._size_to_fit(width / height),
+            self.resize_mode,
+            self.size_factor,
+            self.udp,
         )
         # Averages whole blocks of large photos first: the warp reads four pixels only.
         reduction = int(np.abs(affine[:, :2]).max())
@@ -179,6 +197,13 @@ class BottomupEstimator(PoseEstimator):
         image = cv2.resize(image, reduced, interpolation=cv2.INTER_AREA)
         inner = compose_affine(invert_affine(to_image), affine)
         return warp(image, inner, size, self.fill), affine
+
+    def _size_to_fit(self, ratio: float) -> tuple[float, float]:
+        """What the input for a photo of a ratio of width to height fits or covers."""
+        width, height = self.input_size
+        longer = max(ratio * height / width, width / (ratio * height)) / _LONGEST
+        shrink = longer if self.resize_mode == "expand" and longer > 1 else 1.0
+        return width / shrink, height / shrink
 
     def _result(self, poses: dict, affine, size, threshold: float) -> PoseResult:
         order = np.argsort(-poses["box_scores"], kind="stable")

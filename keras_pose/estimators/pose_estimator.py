@@ -14,6 +14,8 @@ from keras_pose.skeleton import Skeleton
 PCK_THRESHOLD = 0.05
 # Labels `(B, N, K)`.
 _KEYPOINT_WEIGHTS = ("visible", "weights", "visible_3d")
+# Decoded outputs `(B, N, K, ...)`.
+_OF_KEYPOINTS = ("keypoints", "scores", "visible", "covariance")
 
 
 class PoseEstimator(ImageModel):
@@ -138,7 +140,7 @@ class PoseEstimator(ImageModel):
         if self.output_indices is None:
             return decoded
         return {
-            name: ops.take(value, self.output_indices, axis=2) if value.ndim > 2 else value
+            name: ops.take(value, self.output_indices, axis=2) if name in _OF_KEYPOINTS else value
             for name, value in decoded.items()
         }
 
@@ -161,8 +163,8 @@ class PoseEstimator(ImageModel):
         for key, allowed in (("keypoints", points), *((key, row) for key in _KEYPOINT_WEIGHTS)):
             shape = tuple(labels[key].shape) if key in labels else (None, None, *allowed[0])
             if shape[2:] not in allowed:
-                wanted = (", ".join(("B", "N", *map(str, rest))) for rest in allowed)
-                expected = " or ".join(f"({each})" for each in wanted)
+                shapes = (", ".join(("B", "N", *map(str, rest))) for rest in allowed)
+                expected = " or ".join(f"({each})" for each in shapes)
                 raise ValueError(f"labels: {key} must be {expected}, got shape {shape}")
         visible = labels["visible"][..., None] > 0
         labels["keypoints"] = ops.where(visible, labels["keypoints"], 0.0)
