@@ -84,6 +84,12 @@ class PoseSequences:
         numbers = np.arange(count) if image_ids is None else image_ids
         self.image_ids = self._array("image_ids", numbers, (count,), np.int64)
         self.cameras = tuple(cameras)
+        for camera in self.cameras:
+            if not isinstance(camera, Camera):
+                raise ValueError(
+                    f"{name}: cameras must be Camera objects, as Camera.from_dict makes them of "
+                    f"parameters, got {camera!r:.80}"
+                )
         none = np.full(count, -1) if camera_ids is None else camera_ids
         self.camera_ids = self._array("camera_ids", none, (count,), np.int64)
         if count and not -1 <= self.camera_ids.min() <= self.camera_ids.max() < len(self.cameras):

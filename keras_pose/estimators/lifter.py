@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_pose.estimators.lifting_input import mapped, without_gaps
+from keras_pose.estimators.lifting_input import checked_track, mapped, track_places, without_gaps
 from keras_pose.estimators.pose_estimator import PoseEstimator
 from keras_pose.estimators.semi_supervision import (
     check_parts,
@@ -124,8 +124,11 @@ class PoseLifter(PoseEstimator):
 
         The middle of the picture comes to the middle, its width to the width.
         """
-        size = np.asarray(image_size, np.float64)
-        if size.shape != (2,) or not (size > 0).all():
+        try:
+            size = np.asarray(image_size, np.float64)
+        except (TypeError, ValueError):
+            size = np.zeros(0)
+        if size.shape != (2,) or not (size > 0).all() or not np.isfinite(size).all():
             raise ValueError(f"image_size must be (width, height) in pixels, got {image_size!r}")
         scale = self.input_size[0] / size[0]
         middle = np.asarray(self.input_size) / 2
@@ -152,7 +155,7 @@ class PoseLifter(PoseEstimator):
             image_size: (width, height) of the video in pixels; default: `input_size`.
             skeleton: of the keypoints; default: the lifter's.
             mapping: {keypoint of the lifter: one of `skeleton` or several, whose mean it is} where
-                the skeletons differ; known for "coco" and "h36m".
+                the skeletons differ, beyond what is known for "coco" and "h36m".
             flip_test: bool, average with the mirrored poses; twice the time.
             batch_size: int, most windows at a time.
 
@@ -165,7 +168,7 @@ class PoseLifter(PoseEstimator):
                 missing in all frames.
         """
         source = self.skeleton if skeleton is None else Skeleton.resolve(skeleton)
-        points, shown = _checked_track(keypoints, visible, source.num_keypoints)
+        points, shown = checked_track(keypoints, visible, source.num_keypoints)
         points, shown = mapped(points, shown, source, self.skeleton, mapping)
         if not len(points):
             return np.zeros((0, self.output_skeleton.num_keypoints, 3), np.float32)
@@ -201,15 +204,14 @@ class PoseLifter(PoseEstimator):
         Returns:
             List of `PoseResult`, one a frame, whose keypoints are `(N, K, 3)`, metres about each
             root, with the same tracks, boxes and scores of the keypoints.
+
+        Raises:
+            ValueError: as `lift`, and where it is not known who is who.
         """
-        poses = list(poses)
+        poses = poses if isinstance(poses, PoseResult) else list(poses)
+        tracks = track_places(poses)
         if image_size is None:
             image_size = next((p.image_size for p in poses if p.image_size), None)
-        tracks: dict[int, list[tuple[int, int]]] = {}
-        for frame, result in enumerate(poses):
-            for row, track in enumerate(_track_ids(result, frame)):
-                if track >= 0:
-                    tracks.setdefault(int(track), []).append((frame, row))
         count = self.output_skeleton.num_keypoints
         found: list[list[tuple[int, np.ndarray, np.ndarray]]] = [[] for _ in poses]
         for track in sorted(tracks):
@@ -344,26 +346,3 @@ class PoseLifter(PoseEstimator):
         distance = ops.sqrt(ops.sum(ops.square(error), axis=-1))
         counted = ops.cast(labels["visible"] > 0, "float32")
         self._accuracy.update_state(distance, sample_weight=counted)
-
-
-def _checked_track(keypoints, visible, count: int) -> tuple[np.ndarray, np.ndarray]:
-    points = np.asarray(keypoints, np.float32)
-    if points.ndim != 3 or points.shape[1:] != (count, 2):
-        raise ValueError(
-            f"keypoints must be (F, {count}, 2), one person over F frames, got shape {points.shape}"
-        )
-    shown = np.ones(points.shape[:2], np.float32) if visible is None else np.float32(visible)
-    if shown.shape != points.shape[:2]:
-        raise ValueError(f"visible must be {points.shape[:2]}, got shape {shown.shape}")
-    return points, shown
-
-
-def _track_ids(result: PoseResult, frame: int) -> np.ndarray:
-    if result.track_ids is not None:
-        return result.track_ids
-    if len(result) > 1:
-        raise ValueError(
-            f"frame {frame} has {len(result)} people and no track_ids: a lifter must know who is "
-            "who"
-        )
-    return np.zeros(len(result), int)

@@ -68,6 +68,8 @@ class Camera:
                     f"got {array.tolist()!r:.80}"
                 )
             object.__setattr__(self, name, array)
+        if not self.focal.all():
+            raise ValueError(f"focal of a camera must not be 0, got {self.focal.tolist()}")
         if self.size is not None:
             sides = tuple(self.size)
             if len(sides) != 2 or not all(_is_side(side) for side in sides):
@@ -82,8 +84,14 @@ class Camera:
             parameters: dict with `K` `(2, 3)` or `(3, 3)`, or `f` and `c`; optional `R` and `T`
                 (camera to world), `k` and `p`, `w` and `h`.
         """
+        if not isinstance(parameters, Mapping):
+            raise ValueError(f"a camera must be a dict of parameters, got {parameters!r:.80}")
         if "K" in parameters:
-            matrix = np.asarray(parameters["K"], np.float64)
+            try:
+                matrix = np.asarray(parameters["K"], np.float64)
+            except (TypeError, ValueError):
+                given = parameters["K"]
+                raise ValueError(f"K of a camera must be numbers, got {given!r:.80}") from None
             if matrix.shape not in ((2, 3), (3, 3)):
                 raise ValueError(f"K of a camera must be (2, 3) or (3, 3), got {matrix.shape}")
             focal, center = np.diag(matrix)[:2], matrix[:2, 2]

@@ -123,6 +123,81 @@ def test_poses_of_coco_are_mapped():
         _tcn().lift(np.zeros((4, 21, 2)), skeleton="coco_wholebody_hand")
 
 
+def _result(tracks=(1,), skeleton="h36m", size=(1000, 1002)):
+    points = np.random.default_rng(0).uniform(0, 1000, (max(tracks, default=0) + 1, 17, 2))
+    tracks = np.array(tracks, int)
+    points = points[tracks]
+    return keras_pose.PoseResult(
+        points, np.ones(points.shape[:2]), skeleton, track_ids=tracks, image_size=size
+    )
+
+
+@pytest.mark.parametrize("name", LIFTERS)
+def test_frames_without_anybody_are_filled_in_and_get_no_poses(name):
+    """At the beginning, in the middle and at the end; of a film shorter than the network's."""
+    film = [_result(()), _result(), keras_pose.PoseResult.empty("h36m"), _result(()), _result()]
+    lifter = LIFTERS[name]()
+    lifted = lifter.predict_poses(iter([*film, _result(())]))
+    assert [len(result) for result in lifted] == [0, 1, 0, 0, 1, 0]
+    # The person stands still, so the gap is filled with the same pose.
+    still = lifter.lift(np.repeat(film[1].keypoints, 4, axis=0), np.ones((4, 17)))
+    np.testing.assert_allclose(lifted[1].keypoints[0], still[0], atol=1e-5)
+
+
+def test_what_is_no_number_is_missing():
+    points = walking_sequences(films=1, frames=7).keypoints
+    points[:2], points[5:] = np.nan, np.inf
+    lifter = _tcn()
+    still = points[[2, 2, 2, 3, 4, 4, 4]]
+    np.testing.assert_allclose(lifter.lift(points), lifter.lift(still), atol=1e-6)
+    assert np.isfinite(lifter.lift(still, np.full((7, 17), np.nan))).all()
+
+
+def test_a_mapping_adds_to_what_is_known():
+    points = np.random.default_rng(0).uniform(0, 1000, (4, 17, 2))
+    lifter = _tcn()
+    known = lifter.lift(points, skeleton="coco")
+    again = lifter.lift(points, skeleton="coco", mapping={"neck_base": ["nose"]})
+    np.testing.assert_array_equal(again, known)
+    other = lifter.lift(points, skeleton="coco", mapping={"neck_base": "left_ear"})
+    assert np.abs(other - known).max() > 1e-3
+
+
+POINTS = np.zeros((4, 17, 2))
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda lifter: lifter.lift([["a"]]), "keypoints must be an array of numbers, got"),
+        (lambda lifter: lifter.lift(POINTS * np.nan), "keypoint 0 is missing in all 4 frames"),
+        (lambda lifter: lifter.lift(POINTS, np.ones((3, 17))), r"visible must be \(4, 17\)"),
+        (lambda lifter: lifter.lift(POINTS, "abc"), "visible must be an array of numbers"),
+        (lambda lifter: lifter.lift(POINTS, image_size="wide"), "image_size must be .* got 'wide'"),
+        (lambda lifter: lifter.lift(POINTS, skeleton="cocoo"), "did you mean coco"),
+        (
+            lambda lifter: lifter.lift(np.zeros((4, 14, 2)), skeleton="aic"),
+            r"the skeleton 'h36m', the poses are of 'aic': .* mapping=\{'root': \(...\)",
+        ),
+        (lambda lifter: lifter.lift(POINTS, mapping=["root"]), "mapping must be {keypoint"),
+        (lambda lifter: lifter.lift(POINTS, mapping={"root": 3}), "mapping must be {keypoint"),
+        (lambda lifter: lifter.lift(POINTS, mapping={"root": ()}), "mapping must be {keypoint"),
+        (lambda lifter: lifter.lift(POINTS, mapping={"pelvis": "root"}), "no keypoint 'pelvis'"),
+        (lambda lifter: lifter.lift(POINTS, mapping={"root": "hip"}), "no keypoint 'hip'"),
+        (lambda lifter: lifter.predict_poses(_result()), "one a frame, got a single one"),
+        (lambda lifter: lifter.predict_poses([_result(), None]), r"poses\[1\] .* an empty one"),
+        (lambda lifter: lifter.predict_poses([_result((1, 1))]), "frame 0 has the track 1 2 times"),
+        (
+            lambda lifter: lifter.predict_poses([_result(), _result(skeleton="coco")]),
+            "frame 1 are of the skeleton 'coco', those of frame 0 of 'h36m'",
+        ),
+    ],
+)
+def test_poses_that_cannot_be_lifted_are_refused(use, message):
+    with pytest.raises(ValueError, match=message):
+        use(_tcn())
+
+
 @pytest.mark.parametrize(
     ("use", "message"),
     [
