@@ -85,8 +85,8 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "--devices",
         metavar="N",
-        default="1",
-        help="how many share each batch: a number, or auto for all GPUs; default: 1",
+        help="how many share each batch: a number, or auto for all GPUs; default: 1, or the "
+        "processes that torchrun started",
     )
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.npz")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -122,7 +122,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _devices(text: str) -> int | str:
+def _devices(text: str | None) -> int | str:
+    if text is None:
+        from keras_pose.training.distribution import joined_processes
+
+        return "auto" if joined_processes() > 1 else 1
     if text == "auto" or (text.isdigit() and int(text)):
         return text if text == "auto" else int(text)
     raise ValueError(f"--devices must be auto or a positive number, got {text!r}")

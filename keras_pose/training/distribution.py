@@ -97,8 +97,7 @@ def distribute(devices: int | str = "auto", sync_batch_norm: bool = True) -> Ite
     """Inside, models are made for and trained on several devices.
 
     Under PyTorch every device has a process, which `torchrun` or `launch` starts; this joins it to
-    the others. Under JAX and TensorFlow one process has all devices; with `TF_CONFIG` set,
-    TensorFlow's workers share batches among them, too.
+    the others. Under JAX and TensorFlow one process has all devices.
 
     Args:
         devices: int, or "auto" for all that the backend sees (GPUs if there are any) and under
@@ -107,7 +106,8 @@ def distribute(devices: int | str = "auto", sync_batch_norm: bool = True) -> Ite
             batch (SyncBatchNorm) instead of each device's part of it. JAX always does.
 
     Raises:
-        ValueError: there are fewer devices, or under PyTorch other processes.
+        ValueError: there are fewer devices, or under PyTorch other processes; or `TF_CONFIG` asks
+            for several workers of TensorFlow.
 
     Example:
         >>> with distribute() as group:
@@ -153,30 +153,24 @@ def _start_tensorflow(devices: int | None) -> Iterator[DeviceGroup]:
     import tensorflow as tf
 
     if "TF_CONFIG" in os.environ:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        resolver = strategy.cluster_resolver
-        workers = len(resolver.cluster_spec().as_dict().get("worker", [0]))
-        group = DeviceGroup(strategy.num_replicas_in_sync, workers, resolver.task_id or 0)
-        if devices not in (None, group.devices):
-            raise ValueError(
-                f"{devices} devices were asked for, the workers of TF_CONFIG have {group.devices}"
-            )
-    else:
-        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-        hint = "tf.config.set_logical_device_configuration makes two of a CPU"
-        chosen = _first(tf.config.list_logical_devices(kind), devices, hint)
-        if len(chosen) < 2:
-            yield DeviceGroup()
-            return
-        strategy = tf.distribute.MirroredStrategy([device.name for device in chosen])
-        group = DeviceGroup(len(chosen))
-    with strategy.scope():
-        yield group
+        raise ValueError(
+            "TF_CONFIG is set: workers of TensorFlow cannot share batches here, since Keras 3 does "
+            "not read what MultiWorkerMirroredStrategy gives them; unset it, or train on several "
+            "machines with KERAS_BACKEND=torch and torchrun"
+        )
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    hint = "tf.config.set_logical_device_configuration makes two of a CPU"
+    chosen = _first(tf.config.list_logical_devices(kind), devices, hint)
+    if len(chosen) < 2:
+        yield DeviceGroup()
+        return
+    with tf.distribute.MirroredStrategy([device.name for device in chosen]).scope():
+        yield DeviceGroup(len(chosen))
 
 
 @contextmanager
 def _start_torch(devices: int | None) -> Iterator[DeviceGroup]:
-    processes = int(os.environ.get(_PROCESSES, "1"))
+    processes = joined_processes()
     if devices not in (None, processes):
         raise ValueError(
             f"{devices} devices were asked for, {processes} processes were started: PyTorch needs "
@@ -209,6 +203,11 @@ def _leave() -> None:
 
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def joined_processes() -> int:
+    """How many processes `torchrun` or `launch` started with this one; 1 elsewhere."""
+    return int(os.environ.get(_PROCESSES, "1")) if keras.backend.backend() == "torch" else 1
 
 
 def processes_to_start(devices: int | str) -> int:

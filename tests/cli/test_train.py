@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -126,6 +127,35 @@ def test_two_devices_share_the_batches(words, tmp_path):
     assert done.stdout.count("last: ") == 1
     assert done.stderr.count("learns ") == 1
     assert len((tmp_path / "out/log.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="torchrun is PyTorch's")
+def test_processes_of_torchrun_are_joined(words, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = ["--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1])]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *address]
+    words = ["train", "movenet_finetune", *words, "--epochs", "1", "--batch-size", "2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "keras_pose.cli", *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("learns ") == 1
+    (row,) = (tmp_path / "out/log.jsonl").read_text().splitlines()
+    assert main([*words[:-2], "--batch-size", "2", "--out", "one"]) == 0
+    (alone,) = (tmp_path / "one/log.jsonl").read_text().splitlines()
+    assert json.loads(row)["loss"] == pytest.approx(json.loads(alone)["loss"], rel=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TF_CONFIG is TensorFlow's")
+def test_workers_of_tensorflow_are_refused(words, capsys, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert main(["train", "movenet_finetune", *words, "--devices", "auto"]) == 2
+    assert "TF_CONFIG is set: workers of TensorFlow cannot share" in capsys.readouterr().err
 
 
 def test_devices_that_are_not_there_are_said(words, capsys):
