@@ -8,6 +8,7 @@ from keras_pose.datasets import RandomBatchSize, transforms
 from keras_pose.datasets.mmpose import augmentation_from_mmpose
 from keras_pose.datasets.transforms.lifting import RandomPoseFlip
 from keras_pose.training.schedule import unknown
+from keras_pose.training.setting_kinds import check_numbers
 
 _STEPS = {
     "flip": transforms.RandomFlip,
@@ -39,7 +40,8 @@ def augmentation(settings: Mapping[str, Any]):
             beside it is read by `batch_resize`.
 
     Raises:
-        ValueError: for unknown names on any level, with the nearest known ones.
+        ValueError: for unknown names on any level, with the nearest known ones, and for values that
+            are no numbers where there should be some.
 
     Example:
         >>> augmentation({"half_body": None, "jitter": {"rotate_factor": 180}})
@@ -75,8 +77,11 @@ def batch_resize(settings: Mapping[str, Any] | None) -> RandomBatchSize | None:
 def _listed(name: str, settings: Mapping[str, Any], known: Sequence[str]) -> tuple:
     """The transforms of a list of dicts with `type`."""
     made = []
-    for step in settings.get(name) or ():
-        kind = step.get("type")
+    steps = settings.get(name) or ()
+    if not isinstance(steps, list | tuple):
+        raise ValueError(f"augmentation: {name} must be a list of dicts, got {steps!r}")
+    for step in steps:
+        kind = step.get("type") if isinstance(step, Mapping) else step
         if kind not in known:
             raise ValueError(f"augmentation: {name}: {unknown('type', kind, known)}")
         rest = {key: value for key, value in step.items() if key != "type"}
@@ -85,7 +90,9 @@ def _listed(name: str, settings: Mapping[str, Any], known: Sequence[str]) -> tup
 
 
 def _made(cls, settings):
-    _check(cls.__name__, settings, inspect.signature(cls).parameters)
+    known = inspect.signature(cls).parameters
+    _check(cls.__name__, settings, known)
+    check_numbers(cls.__name__, settings, known)
     return cls(**{key: _tuples(value) for key, value in settings.items()})
 
 
@@ -94,6 +101,8 @@ def _tuples(value):
 
 
 def _check(what, settings, known):
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{what} needs a dict of settings, got {settings!r}")
     for key in settings:
         if key not in known:
             raise ValueError(f"{what}: {unknown('setting', key, known)}")

@@ -15,6 +15,7 @@ from keras_pose.training.batching import WALKING
 from keras_pose.training.recipe import Recipe
 from keras_pose.training.recipe_mmpose import recipe_from_mmpose
 from keras_pose.training.schedule import unknown
+from keras_pose.training.setting_kinds import METRICS, check_kinds
 
 _FOLDER = PRESETS / "recipes"
 _PUBLISHED = "mmpose.json"
@@ -25,6 +26,12 @@ _DATA = ("annotations", "images", "shards", "dataset")
 _VAL = (*_DATA, "share")
 # Whatever else is the name of a file that exists is a path.
 _NO_PATHS = ("dataset", "name")
+_KINDS = {
+    "overrides": "a dict",
+    "new_keypoints": "a dict",
+    "whole_images": "true or false",
+    "metrics": METRICS,
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class TrainingJob:
             for key in settings:
                 if key not in known and not ("dataset" in self.train and known in (_DATA, _VAL)):
                     raise ValueError(f"job: {what}: {unknown('key', key, known)}")
+        check_kinds("job", self, _KINDS)
         if not self.model.get("preset"):
             raise ValueError("job: model needs a preset: the name or folder of what is trained")
         made = self.train.get("dataset") == WALKING
@@ -169,6 +177,8 @@ class TrainingJob:
             new_keypoints: bool, whether the head starts anew.
         """
         recipe = self.recipe
+        if not isinstance(recipe, str | Mapping):
+            raise ValueError(f"job: recipe must be a name or a dict, got {recipe!r}")
         plain = named_recipe(recipe).to_dict() if isinstance(recipe, str) else dict(recipe)
         changes = {**(self.new_keypoints if new_keypoints else {}), **self.overrides}
         epochs = changes.pop("epochs", None)

@@ -23,8 +23,26 @@ from keras_pose.training.parameter_rules import (
     useless_keys,
 )
 from keras_pose.training.schedule import ChainedSchedule, check_row, unknown
+from keras_pose.training.setting_kinds import NAMES, SEED, check_kinds, check_numbers
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+_KINDS = {
+    "optimizer": "a dict",
+    "schedule": "a list of dicts",
+    "rules": "a dict",
+    "average": "a dict",
+    "base_batch_size": "a positive integer",
+    "scale_learning_rate": "true or false",
+    "augmentation": "a dict",
+    "switches": "a dict of dicts by epoch",
+    "freeze": NAMES,
+    "norm_eval": NAMES,
+    "validate_every_from": "a dict of positive integers by epoch",
+    "monitor": "a name",
+    "monitor_mode": '"max" or "min"',
+    "shuffle": "true or false",
+    "seed": SEED,
+}
 
 
 class TrainingPlan(NamedTuple):
@@ -74,7 +92,8 @@ class Recipe:
         shuffle: bool. seed: int.
 
     Raises:
-        ValueError: for unknown keys on every level, with the nearest known ones.
+        ValueError: for unknown keys on every level, with the nearest known ones, and for values of
+            another kind.
 
     Example:
         >>> recipe = Recipe.from_file("recipe.json")
@@ -108,6 +127,7 @@ class Recipe:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        check_kinds("recipe", self, _KINDS)
         for name in ("schedule", "freeze", "norm_eval"):
             object.__setattr__(self, name, list(getattr(self, name)))
         if self.scale_learning_rate and not self.base_batch_size:
@@ -294,6 +314,10 @@ def rules_of(rules: Mapping[str, Any] | None) -> ParameterRules | LayerDecay | N
     return _made(ParameterRules, rules, "rules")
 
 
+# Arguments of optimizers that are names; all others are numbers, or true or false.
+_NO_NUMBERS = ("type", "norm_type")
+
+
 def check_optimizer(settings: Mapping[str, Any]) -> None:
     """Refuses unknown optimizers and arguments, naming the nearest."""
     kind = settings.get("type")
@@ -306,12 +330,21 @@ def check_optimizer(settings: Mapping[str, Any]) -> None:
     for key in settings:
         if key not in known:
             raise ValueError(f"{kind}: {unknown('argument', key, known)}")
+        value = settings[key]
+        if key not in _NO_NUMBERS and value is not None and not isinstance(value, int | float):
+            raise ValueError(f"{kind}: {key} must be a number, got {value!r}")
+    if settings["learning_rate"] is None or not settings["learning_rate"] >= 0:
+        raise ValueError(
+            f"{kind}: learning_rate must be a positive number, got {settings['learning_rate']!r}"
+        )
 
 
 def _made(cls, settings, what, hidden=()):
     """An object of a class from its arguments, which are checked by name."""
     if settings is None:
         return None
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{what} must be a dict, got {settings!r}")
     known = [name for name in inspect.signature(cls).parameters if name not in hidden]
     for key in settings:
         if key not in known:
@@ -323,4 +356,5 @@ def _made(cls, settings, what, hidden=()):
     ]
     if missing:
         raise ValueError(f"{what} needs {missing[0]}, which is not given")
+    check_numbers(what, settings, inspect.signature(cls).parameters)
     return cls(**settings)

@@ -85,6 +85,8 @@ RULES: dict[str, Rule] = {
 }
 _COMMON = {"rule": ..., "unit": "epoch", "smooth": False, "begin": 0, "end": None}
 UNITS = ("epoch", "step")
+# Known names that a sentence about an unknown one lists.
+_SHOWN = 30
 
 
 def check_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def check_row(row: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: for an unknown rule or setting, with the nearest known ones, for a missing
             setting and for impossible numbers.
     """
-    rule = row.get("rule")
+    rule = row.get("rule") if isinstance(row, Mapping) else row
     if rule not in RULES:
         raise ValueError(f"schedule: {unknown('rule', rule, RULES)}")
     known = {**_COMMON, **RULES[rule].defaults}
@@ -107,6 +109,10 @@ def check_row(row: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"schedule row {rule!r} needs {missing[0]!r}, which is not given")
     if full["unit"] not in UNITS:
         raise ValueError(f'unit must be "epoch" or "step", got {full["unit"]!r}')
+    for key in full.keys() - {"rule", "unit", "smooth"}:
+        values = full[key] if isinstance(full[key], list | tuple) else [full[key]]
+        if not all(value is None or isinstance(value, int | float) for value in values):
+            raise ValueError(f"schedule row {rule!r}: {key} must be a number, got {full[key]!r}")
     if full["begin"] < 0 or (full["end"] is not None and full["end"] <= full["begin"]):
         raise ValueError(
             f"schedule row {rule!r} must begin at 0 or later and end after that, got begin "
@@ -121,7 +127,9 @@ def check_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def unknown(what: str, name: Any, known: Sequence[str] | Mapping[str, Any]) -> str:
     """Part of a sentence about a name that does not exist: the nearest ones, or all."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], 3, 0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(sorted(known))}"
+    shown = ", ".join(sorted(map(str, known))[:_SHOWN])
+    rest = f", ... ({len(known)} in all)" if len(known) > _SHOWN else ""
+    hint = f"did you mean {', '.join(near)}?" if near else f"known are {shown}{rest}"
     return f"unknown {what} {name!r}; {hint}"
 
 
