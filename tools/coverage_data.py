@@ -98,6 +98,9 @@ PAGES = {
                 "training/facts:YOLOXPoseModeSwitchHook",
                 "training/facts:custom_hooks",
             ),
+            "test_recipe.py::test_rules_of_rtmo_change_at_the_epoch": (
+                "training/facts:RTMOModeSwitchHook",
+            ),
             "test_parameter_rules.py::test_factors_of_published_models[*]": (
                 "training/param_groups",
             ),
@@ -108,8 +111,6 @@ PAGES = {
         {
             "metrics/coco_eval/expected/wall_seconds": "times; tools/benchmark.py measures both "
             "evaluations in the same run",
-            "training/facts/RTMOModeSwitchHook": "RTMO's head is not here yet; that the settings "
-            "are switched at the epoch is compared by custom_hooks",
             "training/facts/published_settings": "counts of settings; the recipes with these "
             "settings are all translated by tests/training/test_recipe.py",
             "training/facts/published_settings_unreadable": "a count of configs, no value",

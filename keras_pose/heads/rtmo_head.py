@@ -76,57 +76,6 @@ class RTMOHeadModule(Composite):
         return {name: flattened(levels) for name, levels in maps.items()}
 
 
-class Switches(keras.layers.Layer):
-    """Numbers that a schedule changes while compiled steps read them. No file keeps them.
-
-    Args:
-        values: {name: value to start with}.
-    """
-
-    def __init__(self, values: dict[str, float], **kwargs):
-        super().__init__(**kwargs)
-        self._names = tuple(values)
-        self._values = self.add_weight(
-            shape=(len(values),),
-            initializer=lambda shape, dtype: ops.convert_to_tensor(list(values.values()), dtype),
-            dtype="float32",
-            trainable=False,
-            name="values",
-        )
-        self.built = True
-
-    def tensors(self) -> dict:
-        """The scalars by name."""
-        values = ops.convert_to_tensor(self._values)
-        return {name: values[i] for i, name in enumerate(self._names)}
-
-    def read(self) -> dict[str, float]:
-        """The values by name."""
-        values = ops.convert_to_numpy(self._values.value).tolist()
-        return dict(zip(self._names, values, strict=True))
-
-    def assign(self, **values: float) -> None:
-        """Changes values."""
-        unknown = [name for name in values if name not in self._names]
-        if unknown:
-            raise ValueError(
-                f"there is no {unknown[0]!r} to switch; there are {', '.join(self._names)}"
-            )
-        values = {**self.read(), **{name: float(value) for name, value in values.items()}}
-        self._values.assign(list(values.values()))
-
-    @property
-    def weights(self):
-        """None: what a schedule says is not what was learnt."""
-        return []
-
-    def save_own_variables(self, store):
-        pass
-
-    def load_own_variables(self, store):
-        pass
-
-
 @keras.saving.register_keras_serializable(package="keras_pose")
 class RTMOHead(Head):
     """Says of each cell how sure it is of somebody, and that one's box and a vector of the pose.
@@ -200,8 +149,6 @@ class RTMOHead(Head):
             },
         )
         self.dcc = DynamicCoordinateClassifier(num_keypoints, **self.classifier)
-        # No name of checkpoints: what they do not have.
-        self._switches = Switches(self.loss_module.switches())
 
     def build(self, input_shape):
         # `call` leaves it out.
@@ -247,38 +194,7 @@ class RTMOHead(Head):
             found = self.dcc(vectors, boxes, points, training=training, counted=counted)
             return {**found, "sigmas": self.dcc.sigmas(vectors)}
 
-        return self.loss_module(targets, outputs, classify, self._switches.tensors())
-
-    def switch(self, **values: float) -> None:
-        """Changes the rules of training; compiled steps follow at once, and no file keeps it.
-
-        Published models were trained with `proxy_target_cc=True, loss_mle=5.0, loss_oks=10.0` from
-        the 281st of 600 epochs on (CrowdPose: the 351st of 700); m, l and those of CrowdPose also
-        with `overlaps_power=1.0, loss_cls=2.0`. The last 20 epochs (30) had `use_aux_loss=True`.
-
-        Args:
-            **values: of `RTMOLoss.switches`: `proxy_target_cc`, `use_aux_loss`, `overlaps_power`,
-                and the weights `loss_cls`, `loss_oks` and `loss_mle`.
-        """
-        self._switches.assign(**values)
-
-    @property
-    def proxy_target_cc(self) -> bool:
-        """Whether classified keypoints teach the guessed ones; may be set, see `switch`."""
-        return self._switches.read()["proxy_target_cc"] > 0
-
-    @proxy_target_cc.setter
-    def proxy_target_cc(self, value: bool):
-        self.switch(proxy_target_cc=bool(value))
-
-    @property
-    def use_aux_loss(self) -> bool:
-        """Whether the numbers behind boxes are compared too; may be set, see `switch`."""
-        return self._switches.read()["use_aux_loss"] > 0
-
-    @use_aux_loss.setter
-    def use_aux_loss(self, value: bool):
-        self.switch(use_aux_loss=bool(value))
+        return self.loss_module(targets, outputs, classify)
 
     def get_config(self):
         return {

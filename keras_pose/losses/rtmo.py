@@ -1,6 +1,5 @@
 """What RTMO learns: where somebody is, the box, and the bins that hold the keypoints."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import keras
@@ -26,8 +25,6 @@ from keras_pose.losses.one_stage import (
 )
 from keras_pose.losses.regression import L1Loss
 
-# Losses whose weights a schedule may change.
-_SWITCHED = ("loss_cls", "loss_oks", "loss_mle")
 _LOSSES = ("loss_cls", "loss_bbox", "loss_oks", "loss_vis", "loss_mle", "loss_bbox_aux")
 
 
@@ -40,7 +37,12 @@ class RTMOLoss(Loss):
     training, `loss_mle` of the bins and, with `use_aux_loss`, `loss_bbox_aux`. `loss_mle` is
     negative where bins fit well.
 
-    Published models change the rules during training: see `proxy_target_cc`, and `RTMOHead.switch`.
+    Published models change the rules during training, by the `switches` of their recipes: they set
+    attributes of this object, `loss_mle.loss_weight` among them, which a compiled step reads while
+    it is compiled; see `training.callbacks.AttributeSwitches`. From the 281st of 600 epochs on
+    (CrowdPose: the 351st of 700) they have `proxy_target_cc`, a weight of 5 for `loss_mle` and 10
+    for `loss_oks`; m, l and those of CrowdPose also `overlaps_power=1.0` and a weight of 2 for
+    `loss_cls`. The last 20 epochs (30) have `use_aux_loss`.
 
     Args:
         sigmas: a number a keypoint, as a skeleton holds them, for the assigner and `loss_oks` where
@@ -89,23 +91,11 @@ class RTMOLoss(Loss):
         check_weighted(**{name: getattr(self, name) for name in _LOSSES})
         for part in (self.assigner, self.loss_oks):
             part.sigmas = self.sigmas if part.sigmas is None else part.sigmas
-        self._plain = {
-            name: dataclasses.replace(getattr(self, name), loss_weight=1.0) for name in _SWITCHED
-        }
         self._similarity = OKSLoss(
             norm_target_weight=True, reduction="none", sigmas=self.assigner.sigmas
         )
 
-    def switches(self) -> dict[str, float]:
-        """What a schedule may change, with the values that training starts with."""
-        return {
-            "proxy_target_cc": float(self.proxy_target_cc),
-            "use_aux_loss": float(self.use_aux_loss),
-            "overlaps_power": self.overlaps_power,
-            **{name: float(getattr(self, name).loss_weight) for name in _SWITCHED},
-        }
-
-    def __call__(self, targets, outputs, classify: Callable, now: dict | None = None):
+    def __call__(self, targets, outputs, classify: Callable):
         """The terms.
 
         Args:
@@ -114,10 +104,7 @@ class RTMOLoss(Loss):
             classify: takes pose vectors `(R, C)`, boxes `(R, 4)`, prior points `(R, 2)` and which
                 of the rows count `(R,)`; returns what `DynamicCoordinateClassifier` does, and
                 `sigmas` `(R, K)`.
-            now: values of `switches`, numbers or scalar tensors; default those.
         """
-        now = self.switches() | (now or {})
-        proxy = ops.convert_to_tensor(now["proxy_target_cc"]) > 0
         priors = outputs["priors"]
         boxes = decode_boxes(outputs["boxes"], priors)
         guesses = decode_offsets(outputs["offsets"], priors)
@@ -130,12 +117,13 @@ class RTMOLoss(Loss):
         found = classify(vectors, own, points, matches.found)
         classified = ops.stop_gradient(found["keypoints"])
 
-        similarity = 1.0 - similarity_losses(
-            self._similarity, classified, matches.keypoints, matches.visible, matches
-        )
-        quality = ops.where(proxy, similarity, matches.similarity)
+        quality = matches.similarity
+        if self.proxy_target_cc:
+            quality = 1.0 - similarity_losses(
+                self._similarity, classified, matches.keypoints, matches.visible, matches
+            )
         counted = outside_weights(targets, priors, guesses, outputs["visibility"])
-        terms = {"loss_cls": self._class_term(outputs, quality, counted, matches, now)}
+        terms = {"loss_cls": self._class_term(outputs, quality, counted, matches)}
 
         terms["loss_bbox"] = box_term(self.loss_bbox, own, matches)
         visibility = matches.rows(outputs["visibility"])
@@ -143,24 +131,26 @@ class RTMOLoss(Loss):
 
         flat = ops.reshape(guesses, (*ops.shape(guesses)[:2], 2 * guesses.shape[2]))
         guess = ops.reshape(matches.rows(flat), (-1, *guesses.shape[2:]))
-        worse = _errors(guess, matches.keypoints) > _errors(classified, matches.keypoints)
-        weights = matches.visible * ops.where(proxy, ops.cast(worse, "float32"), 1.0)
-        wanted = ops.where(proxy, classified, matches.keypoints)
-        errors = similarity_losses(self._plain["loss_oks"], guess, wanted, weights, matches)
-        terms["loss_oks"] = matches.mean(errors) * now["loss_oks"]
+        wanted, weights = matches.keypoints, matches.visible
+        if self.proxy_target_cc:
+            worse = _errors(guess, wanted) > _errors(classified, wanted)
+            wanted, weights = classified, weights * ops.cast(worse, "float32")
+        terms["loss_oks"] = matches.mean(
+            similarity_losses(self.loss_oks, guess, wanted, weights, matches)
+        )
 
         areas = matches.where_found(matches.areas, 1.0)
         likely = likely_places(matches.keypoints, found["places"], areas, found["sigmas"])
-        errors = self._plain["loss_mle"].value(found["probabilities"], likely, matches.visible)
-        errors = ops.where(ops.isfinite(errors), errors, 0.0)
-        terms["loss_mle"] = matches.mean(errors) * now["loss_mle"]
+        errors = self.loss_mle.value(found["probabilities"], likely, matches.visible)
+        terms["loss_mle"] = matches.mean(ops.where(ops.isfinite(errors), errors, 0.0))
 
-        deltas = matches.rows(outputs["boxes"])
-        auxiliary = box_code_term(self.loss_bbox_aux, deltas, matches)
-        terms["loss_bbox_aux"] = auxiliary * now["use_aux_loss"]
+        terms["loss_bbox_aux"] = ops.zeros(())
+        if self.use_aux_loss:
+            deltas = matches.rows(outputs["boxes"])
+            terms["loss_bbox_aux"] = box_code_term(self.loss_bbox_aux, deltas, matches)
         return terms
 
-    def _class_term(self, outputs, quality, counted, matches, now):
+    def _class_term(self, outputs, quality, counted, matches):
         """Of all priors: those of slots shall be as sure as `quality` `(R,)`, others not at all."""
         slots = ops.shape(matches.index)[1]
         positive = matches.numbers > 0
@@ -168,11 +158,10 @@ class RTMOLoss(Loss):
         quality = ops.reshape(quality, (-1, slots, 1))
         quality = rows_at(quality, ops.clip(slot, 0, slots - 1))[..., 0]
         quality = ops.where(slot < slots, quality, matches.overlaps)
-        quality = ops.power(ops.maximum(quality, 0.0), now["overlaps_power"])
+        quality = ops.power(ops.maximum(quality, 0.0), self.overlaps_power)
         target = ops.stop_gradient(ops.where(positive, quality, 0.0))
-        loss = self._plain["loss_cls"]
-        value = loss.value(outputs["classes"], target[..., None], counted[..., None])
-        return value / matches.count * now["loss_cls"]
+        value = self.loss_cls.value(outputs["classes"], target[..., None], counted[..., None])
+        return value / matches.count
 
     def get_config(self):
         return {

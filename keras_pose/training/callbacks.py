@@ -69,8 +69,10 @@ class AttributeSwitches(keras.callbacks.Callback):
             changed |= getattr(owner, name) != value
             setattr(owner, name, value)
         if changed:
-            # Attributes are constants of the compiled step.
+            # Attributes are constants of compiled steps.
             self.model.make_train_function(force=True)
+            if self.model.test_function is not None:
+                self.model.make_test_function(force=True)
 
 
 def _owner(model, path: str) -> tuple[Any, str]:

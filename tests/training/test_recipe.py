@@ -2,11 +2,19 @@ import gzip
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from keras_pose import Skeleton, TopdownEstimator
+from keras_pose.codecs import MSRAHeatmap
+from keras_pose.heads import HeatmapHead
+from keras_pose.losses import RTMOLoss
+from keras_pose.training import read_checkpoint, save_checkpoint
+from keras_pose.training.callbacks import AttributeSwitches
 from keras_pose.training.recipe import Recipe
 from keras_pose.training.recipe_mmpose import recipe_from_mmpose
 
@@ -140,6 +148,30 @@ def test_switches_of_published_hooks(golden):
     assert recipe.switches["280"]["head.loss_module.loss_mle.loss_weight"] == 5.0
 
 
+def test_rules_of_rtmo_change_at_the_epoch(golden):
+    facts = json.loads((golden / "training/facts.json").read_text("utf-8"))["RTMOModeSwitchHook"]
+    hook = {"type": "RTMOModeSwitchHook", "epoch_attributes": facts["example_attributes"]}
+    callback = AttributeSwitches(_with_hooks([hook], 5).switches)
+    loss, compiled = RTMOLoss(), []
+    model = SimpleNamespace(
+        head=SimpleNamespace(loss_module=loss),
+        make_train_function=lambda force: compiled.append("train"),
+        make_test_function=lambda force: compiled.append("test"),
+        test_function=print,
+    )
+    callback.set_model(model)
+    rows = []
+    for epoch, *_ in facts["after_each_epoch_start"]:
+        callback.on_epoch_begin(epoch)
+        rows.append([epoch, loss.proxy_target_cc, loss.loss_mle.loss_weight])
+    assert rows == facts["after_each_epoch_start"]
+    assert compiled == ["train", "test"]
+    model.head.loss_module = RTMOLoss()  # of a resumed training
+    callback.on_epoch_begin(4)
+    assert model.head.loss_module.get_config() == loss.get_config()
+    assert compiled == ["train", "test"] * 2
+
+
 def _with_hooks(hooks, epochs):
     return recipe_from_mmpose(
         {
@@ -152,13 +184,54 @@ def _with_hooks(hooks, epochs):
     )
 
 
-def test_switches_survive_a_resume(small, tiny):
+def test_switches_survive_a_resume(small, tiny, tmp_path):
+    """It ends with the same weights and losses as a training that is not interrupted."""
     recipe = small(switches={"1": {"head.loss_module.loss_weight": 3.0}}, epochs=3)
-    estimator, images, labels = tiny()
-    plan = recipe.compile(estimator, 2, verbose=0)
-    options = {"batch_size": 8, "callbacks": plan.callbacks, "verbose": 0}
-    estimator.fit(images, labels, initial_epoch=2, epochs=3, **options)
-    assert estimator.head.loss_module.loss_weight == 3.0
+    _, images, labels = tiny()
+    ends = []
+    for start in (0, 2):
+        keras.utils.set_random_seed(0)
+        estimator = _one_layer()
+        plan = recipe.compile(estimator, 1, verbose=0)
+        if start:
+            estimator.optimizer.build(estimator.trainable_variables)
+            read_checkpoint(tmp_path / "2.npz").restore(estimator)
+        keep = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs, model=estimator: save_checkpoint(
+                tmp_path / f"{epoch + 1}.npz", model, {"epoch": epoch + 1, "step": 0}
+            )
+        )
+        history = estimator.fit(
+            images,
+            labels,
+            batch_size=16,
+            shuffle=False,
+            initial_epoch=start,
+            epochs=3,
+            validation_data=(images, labels),
+            callbacks=[*plan.callbacks, keep],
+            verbose=0,
+        ).history
+        assert estimator.head.loss_module.loss_weight == 3.0
+        ends.append((history["loss"], history["val_loss"], estimator.get_weights()))
+    (losses, judged, weights), resumed = ends
+    assert losses[1] > 2 * losses[0]
+    assert judged[1] > 2 * judged[0]
+    assert losses[2:] == resumed[0]
+    for one, two in zip(weights, resumed[2], strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def _one_layer():
+    image = keras.Input((32, 32, 3))
+    features = keras.layers.Conv2D(8, 4, 4, activation="relu")(image)
+    codec = MSRAHeatmap((32, 32), (8, 8), 1.0)
+    return TopdownEstimator(
+        keras.Model(image, features),
+        HeatmapHead(2, codec, deconv_filters=(), deconv_kernels=()),
+        skeleton=Skeleton("pair", ["left_dot", "right_dot"]),
+        input_size=(32, 32),
+    )
 
 
 def test_frozen_parts_stay(small, tiny):

@@ -1,5 +1,6 @@
 """Models that find all people of whole photos at once."""
 
+import copy
 import functools
 import importlib
 from collections.abc import Iterator
@@ -238,11 +239,14 @@ class OneStageCase(BottomupCase):
         head, loss = estimator.head, self.entry["loss"]
         yield from self._terms(head.compare(targets, outputs), loss, "loss")
         if any(name.startswith("stage2.") for name in loss):
-            before = head.loss_module.switches()
-            head.switch(proxy_target_cc=True, loss_mle=5.0, loss_oks=10.0)
+            first = head.loss_module
+            head.loss_module = copy.deepcopy(first)
+            head.loss_module.proxy_target_cc = True
+            head.loss_module.loss_mle.loss_weight = 5.0
+            head.loss_module.loss_oks.loss_weight = 10.0
             later = {k.removeprefix("stage2."): v for k, v in loss.items() if k[:6] == "stage2"}
             yield from self._terms(head.compare(targets, outputs), later, "loss.stage2")
-            head.switch(**before)
+            head.loss_module = first
 
     def _assignments(self, assigner, targets, outputs):
         """Which prior learns which person."""
