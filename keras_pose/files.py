@@ -29,6 +29,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def reason(error: OSError) -> str:
+    """Why a file cannot be read or written, in the system's words: "No space left on device".
+
+    Libraries such as HDF5 put a paragraph in their place.
+    """
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def writable_folder(folder: str | os.PathLike) -> Path:
     """Makes a folder where it is missing and checks that files can be written into it.
 
@@ -48,5 +56,5 @@ def writable_folder(folder: str | os.PathLike) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"cannot write into the folder {folder}: {error.strerror}") from None
+        raise ValueError(f"cannot write into the folder {folder}: {reason(error)}") from None
     return folder

@@ -8,7 +8,9 @@ everything else to stderr.
 import argparse
 import os
 import sys
+import warnings
 from importlib.metadata import version
+from pathlib import Path
 
 from keras_pose.cli import (
     check,
@@ -25,7 +27,10 @@ from keras_pose.cli import (
     train,
     verify,
 )
+from keras_pose.files import reason
 
+_PACKAGE = Path(__file__).parents[1]
+_formatted = warnings.formatwarning
 _COMMANDS = (
     *(predict, presets, info, export, verify, convert, mirror),
     *(datasets, check, import_dataset, prepare, train, evaluate),
@@ -42,17 +47,34 @@ def main(argv: list[str] | None = None) -> int:
         The exit code.
     """
     arguments = _parsed(argv)
+    formatted, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         return arguments.run(arguments)
     except (ValueError, OSError, ImportError) as error:
         if isinstance(error, BrokenPipeError):  # the reader of stdout, such as `head`, has left
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"keras-pose: error: {error}", file=sys.stderr)
+        print(f"keras-pose: error: {_sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("keras-pose: stopped", file=sys.stderr)
         return 130
+    finally:
+        warnings.formatwarning = formatted
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says; of the system's own, which file and why."""
+    if isinstance(error, OSError) and error.errno:
+        return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
+    return str(error)
+
+
+def _warning(message, category, filename, lineno, line=None) -> str:
+    """A warning as a line on stderr: the package's own are sentences for users."""
+    if issubclass(category, UserWarning) and Path(filename).is_relative_to(_PACKAGE):
+        return f"keras-pose: {message}\n"
+    return _formatted(message, category, filename, lineno, line)
 
 
 def _parsed(argv: list[str] | None) -> argparse.Namespace:

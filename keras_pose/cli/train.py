@@ -191,8 +191,13 @@ def _changes(arguments, settings: dict[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for part in ("train", "val"):
         file = getattr(arguments, part)
-        if part == "val" and _is_share(file):
-            changes[part] = {"share": float(file)}
+        share = _number(file) if part == "val" else None
+        if share is not None and 0 < share < 1:
+            changes[part] = {"share": share}
+        elif share is not None and not Path(file).exists():
+            raise ValueError(
+                f"--val must be a file, or a share of the images above 0 and below 1, got {file}"
+            )
         elif file and Path(file).is_dir():
             changes[part] = {"shards": file}
         elif file:
@@ -222,10 +227,10 @@ def _changes(arguments, settings: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _is_share(text: str | None) -> bool:
+def _number(text: str | None) -> float | None:
     with contextlib.suppress(TypeError, ValueError):
-        return 0 < float(text) < 1
-    return False
+        return float(text)
+    return None
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -319,7 +319,7 @@ class KeypointDataset:
         if missing:
             raise FileNotFoundError(
                 f"{self.name}: {len(missing)} of {len(paths)} images are missing, "
-                f"for example {missing[0]}"
+                f"for example {missing[0]}: say in which folder they are"
             )
 
     def __repr__(self) -> str:

@@ -43,8 +43,35 @@ def read_data(settings: Mapping[str, Any], skeleton: Any = None) -> Data:
     """The data that `train` or `val` of a job names.
 
     Raises:
-        ValueError: for keypoints that are not the skeleton's.
+        ValueError: for keypoints that are not the skeleton's, or data without a labelled object.
+        FileNotFoundError: if images are missing.
     """
+    data = _read(settings, skeleton)
+    if isinstance(data, KeypointDataset):
+        if not len(data):
+            raise ValueError(
+                f"{data.name} has no object that can be learnt or judged: each needs a bbox with "
+                "sides above 0 and a keypoint with v > 0; see keras-pose check"
+            )
+        data.check_images()
+    return data
+
+
+def shared_images(train: Data, val: Data) -> str | None:
+    """A sentence about images that are both learnt and judged on, None if there are no such."""
+    if not isinstance(train, KeypointDataset) or not isinstance(val, KeypointDataset):
+        return None
+    judged = set(val.image_paths)
+    both = judged & set(train.image_paths)
+    if not both:
+        return None
+    return (
+        f"{len(both)} of the {len(judged)} images of {val.name} are learnt, too: what is measured "
+        "on them says nothing about other images"
+    )
+
+
+def _read(settings: Mapping[str, Any], skeleton: Any) -> Data:
     if "dataset" in settings:
         return _read_known(dict(settings), skeleton)
     if "annotations" in settings:

@@ -113,8 +113,11 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         facts = json.loads(content.pop(_FACTS).tobytes())
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no checkpoint of a training, or damaged: {error}") from None
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is no checkpoint of a training, or damaged ({error}): remove it, or start "
+            "without --resume"
+        ) from None
     if facts.get("format") != _FORMAT:
         raise ValueError(
             f"{path} has format {facts.get('format')}, this version of keras-pose reads {_FORMAT}"

@@ -50,13 +50,15 @@ class StopAtBadLoss(keras.callbacks.Callback):
         if math.isfinite(float(logs.get("loss", 0.0))):
             return
         terms = [name for name in self._terms() if not math.isfinite(float(logs.get(name, 0.0)))]
-        what = f"the term {' and '.join(terms)} of the loss" if terms else "the loss"
-        values = " and ".join(str(float(logs[name])) for name in terms or ["loss"])
+        found = " and ".join(dict.fromkeys(str(float(logs[name])) for name in terms or ["loss"]))
+        what = f"the term {terms[0]} of the loss is" if terms else "the loss is"
+        if len(terms) > 1:
+            what = f"the terms {', '.join(terms[:-1])} and {terms[-1]} of the loss are"
         batch += self._offset
         files = list(self._images(self._epoch, batch)) if self._images else []
         shown = ", ".join(dict.fromkeys(files[:8])) + (", ..." if len(files) > 8 else "")
         raise TrainingError(
-            f"{what} is {values} in epoch {self._epoch + 1}, batch {batch + 1}"
+            f"{what} {found} in epoch {self._epoch + 1}, batch {batch + 1}"
             f"{f' (images {shown})' if files else ''}: look at these labels with keras-pose check, "
             "or lower optimizer.learning_rate or set optimizer.global_clipnorm"
         )

@@ -16,6 +16,7 @@ from keras_pose.estimators import BottomupEstimator, PoseLifter
 from keras_pose.estimators.alone import find_alone
 from keras_pose.evaluation.coco_variants import WHOLEBODY_PARTS
 from keras_pose.evaluation.dataset_evaluation import DISTANCES, DatasetEvaluation
+from keras_pose.files import reason
 from keras_pose.evaluation.keypoint_metrics import METRICS, by_keypoint_name, measure
 from keras_pose.evaluation.metric import lower_is_better
 from keras_pose.training.recipe import Recipe
@@ -271,7 +272,7 @@ class JudgeEpochs(keras.callbacks.Callback):
                     model.save_to_preset(self._folder, metadata={**self._facts, **facts})
             except OSError as error:
                 self._report(
-                    f"the best weights could not be written ({error.strerror or error}); those "
+                    f"the best weights could not be written ({reason(error)}); those "
                     "before are kept"
                 )
                 return

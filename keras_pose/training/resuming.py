@@ -3,15 +3,57 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_pose.files import replacing
+from keras_pose.files import reason, replacing
 from keras_pose.training.checkpoint import Checkpoint, save_checkpoint
 from keras_pose.training.guards import StopAtBadLoss
+
+
+# A resumed job may differ in these keys.
+_FREE = ("patience", "save_every")
+
+
+def check_same_job(start: Checkpoint, job: Mapping[str, Any]) -> None:
+    """Refuses a checkpoint of another job.
+
+    Args:
+        start: Checkpoint.
+        job: `TrainingJob.to_dict` of the one that shall go on.
+
+    Raises:
+        ValueError: which setting differs, and how.
+    """
+    now, then = (
+        {key: value for key, value in plain.items() if key not in _FREE}
+        for plain in (json.loads(json.dumps(job)), start.facts["job"])
+    )
+    if now == then:
+        return
+    place, there, here = _difference(then, now)
+    raise ValueError(
+        f"{start.path} is of another job: {place} is {_short(there)} there and {_short(here)} "
+        "here; give another folder, or --resume alone, which takes the job from there"
+    )
+
+
+def _difference(then: Any, now: Any, place: str = "") -> tuple[str, Any, Any]:
+    """The first place where two plain data differ, and what stands there."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in {**then, **now}:
+            if then.get(key) != now.get(key):
+                inner = f"{place}.{key}" if place else key
+                return _difference(then.get(key), now.get(key), inner)
+    return place, then, now
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 class CheckpointWriter(keras.callbacks.Callback):
@@ -88,7 +130,7 @@ class CheckpointWriter(keras.callbacks.Callback):
         except OSError as error:
             self._report(
                 f"the checkpoint of epoch {epoch}, step {step} could not be written "
-                f"({error.strerror or error}); the one before it is kept"
+                f"({reason(error)}); the one before it is kept"
             )
 
 
@@ -127,7 +169,7 @@ class EpochLog(keras.callbacks.Callback):
             with open(self._path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
-            self._report(f"{self._path} lacks epoch {epoch + 1}: {error.strerror or error}")
+            self._report(f"{self._path} lacks epoch {epoch + 1}: {reason(error)}")
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

@@ -17,15 +17,21 @@ from keras_pose.datasets.whole_images import with_whole_images
 from keras_pose.estimators import TopdownEstimator
 from keras_pose.estimators.pose_estimator import PoseEstimator
 from keras_pose.evaluation import EvaluationResult
-from keras_pose.files import replacing, writable_folder
-from keras_pose.training.batching import batches_of, fitting, read_data, val_settings
+from keras_pose.files import reason, replacing, writable_folder
+from keras_pose.training.batching import (
+    batches_of,
+    fitting,
+    read_data,
+    shared_images,
+    val_settings,
+)
 from keras_pose.training.checkpoint import Checkpoint, read_checkpoint
 from keras_pose.training.distillation import Distiller
 from keras_pose.training.distribution import DeviceGroup
-from keras_pose.training.guards import StopAtBadLoss, as_training_error
+from keras_pose.training.guards import StopAtBadLoss, TrainingError, as_training_error
 from keras_pose.training.job import TrainingJob, recipe_notes
 from keras_pose.training.judging import BoxJudge, JudgeEpochs, judge_of, monitored
-from keras_pose.training.resuming import CheckpointWriter, EpochLog, read_log
+from keras_pose.training.resuming import CheckpointWriter, EpochLog, check_same_job, read_log
 
 JOB, CHECKPOINT, LOG, RESULTS = "job.json", "checkpoint.npz", "log.jsonl", "results.json"
 BEST, LAST = "best", "last"
@@ -33,8 +39,6 @@ _CHOSEN = (
     "best is the best of several judgements on the same data: of other data expect what last says, "
     "or less"
 )
-# A resumed job may differ in these keys.
-_FREE = ("patience", "save_every")
 
 
 @dataclass
@@ -140,14 +144,7 @@ class Trainer:
             self._say(f"there is no {path}: the training starts from the beginning")
             return None
         start = read_checkpoint(path)
-        then, now = start.facts["job"], json.loads(json.dumps(self.job.to_dict()))
-        other = [key for key in now if key not in _FREE and then.get(key) != now[key]]
-        if other:
-            key = other[0]
-            raise ValueError(
-                f"{path} is of another job: {key} is {then.get(key)!r} there and {now[key]!r} "
-                "here; give another folder, or --resume alone, which takes the job from there"
-            )
+        check_same_job(start, self.job.to_dict())
         done = f"epoch {start.facts['epoch']}, step {start.facts['step']}"
         self._say(f"goes on from {path} ({done})")
         if start.facts["backend"] != keras.backend.backend():
@@ -173,6 +170,8 @@ class Trainer:
             self.val = read_data(val_settings(job.train, job.val), skeleton)
             ours, theirs = self.data.skeleton.keypoints, self.val.skeleton.keypoints
             check_same_keypoints(ours, self.data.name, theirs, self.val.name)
+            if both := shared_images(self.data, self.val):
+                self._say(both)
         self._build()
         if job.whole_images and not isinstance(self.estimator, TopdownEstimator):
             raise ValueError(
@@ -380,6 +379,17 @@ class Trainer:
         run.seconds = time.monotonic() - started
         if not self.group.is_first:
             return
+        try:
+            self._write(run)
+        except OSError as error:
+            raise TrainingError(
+                f"what was trained could not be written into {self.out} ({reason(error)}): make "
+                "room, then --resume goes on from the last checkpoint there"
+            ) from None
+
+    def _write(self, run: TrainingRun) -> None:
+        """The last weights and the results."""
+        state = self.judging.state if self.judging else {}
         results = {name: result.to_dict() for name, result in run.results.items()}
         facts = {"trained_from": str(self.job.model["preset"]), "results": results}
         self.estimator.save_to_preset(self.out / LAST, metadata=facts)

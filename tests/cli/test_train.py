@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 
 import cv2
 import keras
@@ -39,6 +40,9 @@ def words(tmp_path, monkeypatch):
     categories = [{"id": 1, "name": "pair", "keypoints": NAMES}]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (tmp_path / "dots.json").write_text(json.dumps(content))
+    (tmp_path / "empty.json").write_text(json.dumps({**content, "annotations": []}))
+    gone = [{**images[0], "file_name": "gone.png"}, *images[1:]]
+    (tmp_path / "gone.json").write_text(json.dumps({**content, "images": gone}))
     return ["--train", "dots.json", "--preset", "tiny", "--out", "out", "--quiet"]
 
 
@@ -92,13 +96,43 @@ def test_a_loss_that_is_no_number_ends_with_code_1(words, capsys):
         (["--recipe", "movenet_finetun"], "unknown recipe 'movenet_finetun'; did you mean"),
         (["--skeleton", "coco"], "17"),
         (["--val", "none.json"], "none.json"),
+        (["--val", "1.5"], "--val must be a file, or a share of the images above 0 and below 1"),
+        (["--val", "0"], "--val must be a file, or a share of the images above 0 and below 1"),
+        (["--train", "empty.json"], "empty.json has no object that can be learnt or judged"),
+        (["--val", "empty.json"], "empty.json has no object that can be learnt or judged"),
+        (["--val", "gone.json"], "gone.json: 1 of 4 images are missing, for example"),
+        (["--set", "monitor_mode=up"], "monitor_mode must be"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(words, more, message, capsys):
+def test_what_is_wrong_is_one_sentence(words, more, message, tmp_path, capsys):
     assert main(["train", "movenet_finetune", *words, *more]) == 2
     said = capsys.readouterr().err
     assert message in said
-    assert "Traceback" not in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_images_are_told_in_a_line(words, tmp_path, capsys, monkeypatch):
+    (tmp_path / "1.png").write_text("no image")
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        print(warnings.formatwarning(message, category, filename, lineno), file=sys.stderr)
+
+    monkeypatch.setattr(warnings, "showwarning", show)  # pytest records warnings
+    assert main(["train", "movenet_finetune", *words, "--epochs", "1", "--val", "dots.json"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any(
+        line.startswith("keras-pose: dots.json: 1 of 4 images could not be read") for line in lines
+    )
+    assert not any("UserWarning" in line for line in lines)
+    assert any(line.startswith("4 of the 4 images of dots.json are learnt, too") for line in lines)
+
+
+def test_what_the_system_refuses_names_the_file(words, tmp_path, capsys):
+    (tmp_path / "nofolder").write_text("")
+    assert main(["train", "movenet_finetune", *words, "--out", "nofolder/out"]) == 2
+    said = capsys.readouterr().err
+    assert "cannot write into the folder nofolder/out: Not a directory" in said
 
 
 def test_nothing_to_train_is_said(capsys, tmp_path):

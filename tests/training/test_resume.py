@@ -13,6 +13,7 @@ import pytest
 from keras import ops
 
 from keras_pose.training import Trainer, TrainingJob, read_checkpoint
+from keras_pose.training.guards import TrainingError
 from keras_pose.training.resuming import CheckpointWriter, read_log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def test_a_finished_training_is_not_trained_again(tiny_job, tmp_path):
 def test_a_checkpoint_of_another_job_or_model_is_refused(tiny_job, tmp_path, tiny):
     out = tmp_path / "out"
     Trainer(tiny_job({"epochs": 1}), out, verbose=0).run()
-    with pytest.raises(ValueError, match="is of another job: recipe is"):
+    with pytest.raises(ValueError, match="another job: recipe.epochs is 1 there and 2 here"):
         Trainer(tiny_job({"epochs": 2}), out, resume=True, verbose=0)
     other = tiny()[0]
     other.compile("adam")
@@ -95,6 +96,9 @@ def test_damaged_checkpoints_are_told(tmp_path):
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ValueError, match="is no checkpoint of a training, or damaged"):
+        read_checkpoint(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"damaged \(No data left in file\): remove it, or start"):
         read_checkpoint(path)
 
 
@@ -117,6 +121,21 @@ def test_a_full_disk_keeps_the_checkpoint_before(tiny, tmp_path, monkeypatch):
     assert "the one before it is kept" in said[0]
     assert read_checkpoint(tmp_path / "checkpoint.npz").facts["epoch"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+def test_a_full_disk_at_the_end_is_one_sentence(tiny_job, tmp_path, monkeypatch):
+    trainer = Trainer(tiny_job({"epochs": 1}), tmp_path / "out", verbose=0)
+
+    def full(*_, **__):
+        raise OSError(28, "Can't write data (file write failed: time = ...,\nfilename = ...)")
+
+    monkeypatch.setattr(trainer.estimator, "save_to_preset", full)
+    with pytest.raises(TrainingError, match=r"be written into .*out \(No space left on device\)"):
+        trainer.run()
+    monkeypatch.undo()
+    resumed = Trainer(tiny_job({"epochs": 1}), tmp_path / "out", resume=True, verbose=0)
+    assert resumed.run().epochs == 1
+    assert (tmp_path / "out/last").is_dir()
 
 
 def test_jobs_keep_their_form_in_a_file(tiny_job, tmp_path):

@@ -47,6 +47,11 @@ def skeleton_of(categories: Mapping[int, Mapping], name: str) -> Skeleton:
         ValueError: if they name none, or different ones.
     """
     named = {tuple(entry["keypoints"]) for entry in categories.values() if entry.get("keypoints")}
+    if not named:
+        raise ValueError(
+            f"{name}: its categories name no keypoints: add `keypoints`, their names, to one of "
+            "`categories`, or give a skeleton= (--skeleton in commands)"
+        )
     if len(named) != 1:
         raise ValueError(
             f"{name}: its categories name {len(named)} different sets of keypoints; "
