@@ -16,9 +16,9 @@ from keras_pose.estimators import BottomupEstimator, PoseLifter
 from keras_pose.estimators.alone import find_alone
 from keras_pose.evaluation.coco_variants import WHOLEBODY_PARTS
 from keras_pose.evaluation.dataset_evaluation import DISTANCES, DatasetEvaluation
-from keras_pose.files import reason
 from keras_pose.evaluation.keypoint_metrics import METRICS, by_keypoint_name, measure
 from keras_pose.evaluation.metric import lower_is_better
+from keras_pose.files import reason
 from keras_pose.training.recipe import Recipe
 from keras_pose.training.schedule import unknown
 

@@ -13,7 +13,6 @@ from keras_pose.files import reason, replacing
 from keras_pose.training.checkpoint import Checkpoint, save_checkpoint
 from keras_pose.training.guards import StopAtBadLoss
 
-
 # A resumed job may differ in these keys.
 _FREE = ("patience", "save_every")
 

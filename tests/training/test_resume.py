@@ -83,7 +83,7 @@ def test_a_finished_training_is_not_trained_again(tiny_job, tmp_path):
 def test_a_checkpoint_of_another_job_or_model_is_refused(tiny_job, tmp_path, tiny):
     out = tmp_path / "out"
     Trainer(tiny_job({"epochs": 1}), out, verbose=0).run()
-    with pytest.raises(ValueError, match="another job: recipe.epochs is 1 there and 2 here"):
+    with pytest.raises(ValueError, match=r"another job: recipe\.epochs is 1 there and 2"):
         Trainer(tiny_job({"epochs": 2}), out, resume=True, verbose=0)
     other = tiny()[0]
     other.compile("adam")
