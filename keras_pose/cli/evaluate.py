@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keras_pose.cli import runtime
 from keras_pose.cli.outputs import write_json, write_picture
+from keras_pose.files import writable_folder
 
 _DESCRIPTION = """\
 Measures a model, or results that are already there, on a COCO keypoint file. Prints the metrics,
@@ -130,6 +131,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--{option} is for models: leave it out with --results")
     if arguments.reader_option and not arguments.reader:
         raise ValueError("--reader-option says something about a reader: name it with --reader")
+    for path in filter(None, (arguments.out, arguments.worst)):
+        writable_folder(Path(path).parent)
+    if arguments.worst and Path(arguments.worst).suffix.lower() != ".png":
+        raise ValueError(f"--worst is drawn as PNG: end its name in .png, got {arguments.worst}")
     for option in arguments.reader_option:
         if "=" not in option:
             raise ValueError(f"--reader-option must be KEY=VALUE, got {option!r}")

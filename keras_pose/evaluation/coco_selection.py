@@ -73,7 +73,7 @@ class PoseSelection:
         keypoint_threshold: keypoint scores that "bbox_keypoint" counts are above it.
 
     Raises:
-        ValueError: for unknown names.
+        ValueError: for unknown names, or a threshold that no OKS reaches.
     """
 
     score: str = "keypoint"
@@ -86,6 +86,8 @@ class PoseSelection:
             raise ValueError(f"score must be one of {list(SCORES)}, got {self.score!r}")
         if self.nms not in NMS_MODES:
             raise ValueError(f"nms must be one of {list(NMS_MODES)}, got {self.nms!r}")
+        if not 0 <= self.nms_threshold <= 1:
+            raise ValueError(f"nms_threshold, an OKS, must be in 0..1, got {self.nms_threshold}")
 
     def score_description(self, box: str = "box") -> str:
         """What a protocol says of the score; `box` is whose score the box's is."""

@@ -91,7 +91,7 @@ class DatasetEvaluation:
         ids = () if predictions.ids is None else predictions.ids.tolist()
         for unknown in set(ids) - self._rows.keys():
             raise ValueError(
-                f"predictions have an object with id {unknown}, {self.dataset.name} not"
+                f"predictions are of object {unknown}, which {self.dataset.name} does not have"
             )
         values, per_keypoint, notes = {}, {}, _lost(predictions)
         for metric in self.instance_metrics:
@@ -135,9 +135,9 @@ class DatasetEvaluation:
             skeleton = self.dataset.skeleton
             hint = f" (skeleton {skeleton.name!r} has no sigmas)" if skeleton.sigmas is None else ""
             raise ValueError(
-                f"{self.metrics[0].description} can only be measured with boxes={GROUND_TRUTH!r}, "
-                "or with results that have annotation_id: it must be known which object a pose is "
-                f"of; without, there is AP{hint}"
+                f"{self.metrics[0].description} can only be measured with boxes={GROUND_TRUTH!r} "
+                "(top-down models, no --boxes), or with results that have annotation_id: it must "
+                f"be known which object a pose is of; without, there is ap{hint}"
             )
 
     def _of_instances(self, metric, predictions, selection) -> dict[str, float]:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from keras_pose.datasets import KeypointDataset
 from keras_pose.evaluation.coco import coco_engine, table_ap
-from keras_pose.evaluation.coco_records import GroundTruthTable, ResultTable
+from keras_pose.evaluation.coco_records import BOX_TO_AREA, GroundTruthTable, ResultTable
 from keras_pose.evaluation.coco_variants import crowdpose_ap, wholebody_ap
 from keras_pose.evaluation.posetrack import posetrack18_ap
 
@@ -36,11 +38,11 @@ class InstanceMetric:
             raise ValueError(f"metric {name!r} has its own rule for areas: leave out use_area")
         if dataset.skeleton.sigmas is None and rule.needs_sigmas:
             raise ValueError(
-                f"{rule.label} needs sigmas, which skeleton {dataset.skeleton.name!r} lacks"
+                f"{rule.label} needs sigmas, which skeleton {dataset.skeleton.name!r} lacks: give "
+                "a skeleton with them, or measure pck or epe"
             )
         self.dataset = dataset
         self.engine = coco_engine(engine) if name == "ap" else coco_engine()
-        self.description = rule.description if use_area else "areas: 0.53 of the boxes"
         self._measure = rule.measure
         self.categories = dict(
             zip(dataset.ids.tolist(), dataset.category_ids.tolist(), strict=True)
@@ -51,6 +53,7 @@ class InstanceMetric:
             name=f"ground truth of {dataset.name}",
             category_ids=self.categories.values(),
         )
+        self.description = rule.description or _areas(self.truth)
         # float32 to the decimal number that it stands for
         sigmas = dataset.skeleton.sigmas
         self.sigmas = None if sigmas is None else [float(str(sigma)) for sigma in sigmas]
@@ -59,6 +62,17 @@ class InstanceMetric:
     def measure(self, results: list[dict]) -> dict[str, float]:
         """The numbers of COCO results."""
         return dict(self._measure(self, results))
+
+
+def _areas(truth: GroundTruthTable) -> str | None:
+    """What a protocol says of areas that were made of the boxes, because none are annotated."""
+    counted = ~truth.ignored
+    sides = truth.boxes[counted, 2] * truth.boxes[counted, 3]
+    made = np.isclose(truth.areas[counted], np.maximum(1, BOX_TO_AREA * sides), rtol=1e-6).sum()
+    if not made:
+        return None
+    whose = "" if made == len(sides) else f" of {made} of {len(sides)} objects"
+    return f"areas{whose}: {BOX_TO_AREA:g} of the boxes"
 
 
 def _coco(metric: InstanceMetric, results: list[dict]) -> Mapping:

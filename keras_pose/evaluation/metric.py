@@ -161,7 +161,7 @@ class Poses:
         if name not in self.columns:
             raise ValueError(
                 f"{metric} needs {COLUMNS.get(name, 'a column (N, ...)')}, column {name!r}, "
-                f"which {self.name} lacks (it has {sorted(self.columns) or 'none'})"
+                f"which {self.name} lacks; pck and epe need keypoints and boxes only"
             )
         return self.columns[name]
 

@@ -237,7 +237,7 @@ def check_keypoints(poses: Poses, metric: str, count: int) -> None:
     """Raises ValueError for another number of keypoints, which says what the metric is for."""
     if poses.num_keypoints != count:
         raise ValueError(
-            f"{metric} is defined for {count} keypoints, {poses.name} has {poses.num_keypoints}"
+            f"{metric}: {count} keypoints are needed, {poses.name} has {poses.num_keypoints}"
         )
 
 

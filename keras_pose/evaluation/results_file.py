@@ -79,6 +79,11 @@ def read_predictions(
     images = {image["id"] for image in dataset.annotations["images"]}
     size = 3 * dataset.skeleton.num_keypoints
     for position, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise ValueError(
+                f"results[{position}] must be a dict with image_id, keypoints and score, got "
+                f"{record!r:.200}"
+            )
         lacking = {"image_id", "keypoints", "score"} - set(record)
         if lacking:
             raise ValueError(f"results[{position}] has no {sorted(lacking)[0]!r}")
@@ -93,17 +98,30 @@ def read_predictions(
                 f"results[{position}] has {found} keypoint numbers, skeleton "
                 f"{dataset.skeleton.name!r} has {size}"
             )
-    points = np.array([np.ravel(record["keypoints"]) for record in records], np.float64)
+    points = _numbers(records, "keypoints")
     points = points.reshape(len(records), dataset.skeleton.num_keypoints, 3)
     return PosePredictions(
         np.array([record["image_id"] for record in records]),
         points[..., :2],
         points[..., 2],
-        np.array([record["score"] for record in records], np.float64),
+        _numbers(records, "score").reshape(len(records)),
         ids=_column(records, "annotation_id", "it must be known which object each pose is of"),
         category_ids=_column(records, "category_id", "poses are judged by category"),
         result_boxes=_column(records, "bbox", "AP_M and AP_L depend on it"),
     )
+
+
+def _numbers(records: Sequence[Mapping], key: str) -> np.ndarray:
+    """A field of all results as float64 rows."""
+    rows = []
+    for position, record in enumerate(records):
+        try:
+            rows.append(np.ravel(record[key]).astype(np.float64))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"results[{position}] has a {key!r} that is no number: {record[key]!r:.200}"
+            ) from None
+    return np.array(rows)
 
 
 def _column(records: Sequence[Mapping], key: str, why: str) -> np.ndarray | None:

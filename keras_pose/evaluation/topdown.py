@@ -226,9 +226,11 @@ def _boxes_by_image(source, paths, threshold) -> dict[int, tuple[np.ndarray, np.
     for position, record in enumerate(records):
         try:
             image, box, score = record["image_id"], record["bbox"], float(record["score"])
+            box = np.array(box, np.float32).reshape(4)
         except (KeyError, TypeError, ValueError):
             raise ValueError(
-                f"boxes[{position}] must be a dict with image_id, bbox (xywh) and score"
+                f"boxes[{position}] must be a dict with image_id, bbox (x, y, width, height) and "
+                f"score, got {record!r:.200}"
             ) from None
         if image not in by_image:
             raise ValueError(f"boxes[{position}] is of image {image!r}, which the data set lacks")

@@ -126,6 +126,9 @@ def test_results_are_ranked_and_suppressed_as_asked(people, tmp_path, capsys):
         (["--metric", "crowdpose"], "needs the crowdIndex of images: 2 of 2"),
         (["--metric", "pck"], "results that have annotation_id"),
         (["--flip-test"], "--flip-test is for models"),
+        (["--nms", "oks_nms", "--nms-threshold", "3"], "must be in 0..1, got 3.0"),
+        (["--worst", "worst.txt"], "end its name in .png, got worst.txt"),
+        (["--out", "/proc/none/out.json"], "cannot write into the folder /proc/none: No such"),
     ],
 )
 def test_what_cannot_be_measured_is_named(people, tmp_path, capsys, options, message):
@@ -133,3 +136,47 @@ def test_what_cannot_be_measured_is_named(people, tmp_path, capsys, options, mes
     command = ["evaluate", "--results", str(tmp_path / "results.json"), str(people)]
     assert main([*command, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (3, "results[0] must be a dict with image_id, keypoints and score, got 3"),
+        ({"image_id": 9}, "results[0] is of image 9, which val.json does not have"),
+        ({"keypoints": [1, 2]}, "results[0] has 2 keypoint numbers, skeleton 'coco' has 51"),
+        ({"keypoints": ["a"] * 51}, "results[0] has a 'keypoints' that is no number"),
+        ({"score": "a"}, "results[0] has a 'score' that is no number: 'a'"),
+        ({"annotation_id": 9}, "predictions are of object 9, which val.json does not have"),
+    ],
+)
+def test_results_that_are_none_are_named(people, tmp_path, capsys, changes, message):
+    row = json.loads(people.read_text())["annotations"][0] | {"score": 1.0}
+    rows = [3] if changes == 3 else [row | changes]
+    (tmp_path / "results.json").write_text(json.dumps(rows))
+    command = ["evaluate", "--results", str(tmp_path / "results.json"), str(people)]
+    assert main([*command, "--metric", "ap"]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_boxes_that_are_none_are_named(preset, people, tmp_path, capsys):
+    box = {"image_id": 1, "bbox": [1, 2, 3], "score": 0.9}
+    (tmp_path / "boxes.json").write_text(json.dumps([box]))
+    boxes = ["--boxes", str(tmp_path / "boxes.json")]
+    assert main(["evaluate", preset, str(people), *boxes]) == 2
+    assert "boxes[0] must be a dict with image_id, bbox (x, y, width" in capsys.readouterr().err
+
+
+def test_areas_that_were_made_of_boxes_are_said(people, tmp_path, capsys):
+    truth = json.loads(people.read_text())
+    results = [row | {"score": 1.0} for row in truth["annotations"]]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    command = ["evaluate", "--results", str(tmp_path / "results.json"), str(people)]
+    assert main(command) == 0
+    assert "areas" not in capsys.readouterr().out
+    for row in truth["annotations"][:1]:
+        del row["area"]
+    people.write_text(json.dumps(truth))
+    assert main(command) == 0
+    assert "areas of 1 of 2 objects: 0.53 of the boxes" in capsys.readouterr().out

@@ -74,12 +74,12 @@ def test_the_breakdown_is_a_line_a_keypoint_and_survives_json(beings):
     ("metric", "lacks"),
     [
         ("pckh", "PCKh needs the heads' sizes"),
-        ("mpii", "MPII's PCKh is defined for 16 keypoints, beings has 15"),
+        ("mpii", "MPII's PCKh: 16 keypoints are needed, beings has 15"),
         ("nme", "NME has no usual pair of keypoints for skeleton 'jhmdb'"),
         ({"name": "nme", "norm": "box_sizes"}, "NME needs the boxes' sizes"),
         ({"name": "nme", "norm": ("eye", 2)}, "NME needs the keypoint 'eye', which skeleton"),
         ({"name": "pckt", "torso": (0, 15)}, "PCKt needs keypoint 15"),
-        ("interhand", "InterHand's metrics is defined for 42|are defined for 42"),
+        ("interhand", "InterHand's metrics: 42 keypoints are needed"),
         ("ap", "AP needs sigmas|AP needs keypoint scores"),
     ],
 )

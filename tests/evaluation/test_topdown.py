@@ -253,7 +253,7 @@ def test_batches_without_what_evaluation_needs_are_refused(people):
 def test_batches_of_other_objects_are_refused(people):
     others = topdown_dataset(people[3:], Oracle(people), batch_size=2)
     callback = KeypointEvaluation(people[:3], batches=others)
-    with pytest.raises(ValueError, match=r"predictions have an object with id (28|35), beings not"):
+    with pytest.raises(ValueError, match=r"predictions are of object (28|35), which beings"):
         callback.evaluate(Oracle(people))
 
 
@@ -424,7 +424,7 @@ def test_missing_images_and_objects_are_counted_and_named(people):
     ("changes", "message"),
     [
         ({"image_id": 11}, r"results\[0\] is of image 11, which beings does not have"),
-        ({"annotation_id": 99}, "an object with id 99, beings not"),
+        ({"annotation_id": 99}, "are of object 99, which beings"),
         ({"keypoints": [1, 2, 3]}, r"results\[0\] has 3 keypoint numbers, .* has 51"),
         ({"category_id": 9}, "has category_id 9"),
     ],
