@@ -141,6 +141,7 @@ def test_faulty_h36m_files(tmp_path, arrays, message):
         (dict(extras={"boxes": np.zeros((5, 4))}), "boxes must have 6 rows"),
         (dict(windows=sliding_windows("abc")), "windows are over 3 frames, there are 6"),
         (dict(camera_ids=[0, 0, 0, -1, -1, -1]), "frame 3 has no camera, others have"),
+        (dict(cameras=[{"f": [1, 1]}] * 2), "cameras must be Camera objects, as Camera.from_dict"),
     ],
 )
 def test_faults_are_named(changes, message):

@@ -118,11 +118,28 @@ def test_points_in_the_lens_plane_have_no_pixel():
         (dict(rotation=np.eye(2)), "rotation of a camera.*\\(3, 3\\)"),
         (dict(radial=[1, 2]), "radial of a camera.*\\(0,\\) or \\(3,\\) or \\(6,\\)"),
         (dict(focal="abc"), "focal of a camera must be numbers"),
+        (dict(focal=[0, 1143]), r"focal of a camera must not be 0, got \[0.0, 1143.0\]"),
+        (dict(size=(0, 9)), r"size of a camera must be \(width, height\), got \(0, 9\)"),
     ],
 )
 def test_faults_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         lens(**changes)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ([1, 2], r"a camera must be a dict of parameters, got \[1, 2\]"),
+        ({"K": "abc"}, "K of a camera must be numbers, got 'abc'"),
+        ({"K": [[1, 2, 3], [4, 5]]}, "K of a camera must be numbers, got "),
+        ({"K": np.zeros((2, 2))}, r"K of a camera must be \(2, 3\) or \(3, 3\), got \(2, 2\)"),
+        ({"K": np.zeros((3, 3))}, "focal of a camera must not be 0"),
+    ],
+)
+def test_faults_of_a_dict_are_named(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Camera.from_dict(parameters)
 
 
 def test_what_a_dict_lacks_is_named():
