@@ -141,9 +141,12 @@ def gradients_of(estimator, inputs, targets: dict, variables) -> list[np.ndarray
     trained = [variable.value for variable in estimator.trainable_variables]
     fixed = [variable.value for variable in estimator.non_trainable_variables]
 
+    places = [*estimator.trainable_variables, *estimator.non_trainable_variables]
+
     def run(trained, inputs):
-        outputs, _ = estimator.stateless_call(trained, fixed, inputs, training=False)
-        return loss(outputs)
+        # Losses run through layers, too.
+        with keras.StatelessScope(zip(places, [*trained, *fixed], strict=True)):
+            return loss(estimator(inputs, training=False))
 
     found = jax.jit(jax.grad(run))(trained, inputs)
     by_id = {id(v): g for v, g in zip(estimator.trainable_variables, found, strict=True)}
