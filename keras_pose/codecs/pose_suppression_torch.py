@@ -15,16 +15,23 @@ def remaining_poses(near: torch.Tensor) -> torch.Tensor:
     Returns:
         `(B, P)` float32, 1 for poses that remain.
     """
-    groups = near.cpu().numpy()
-    kept, done = (np.zeros(groups.shape[:2], bool) for _ in range(2))
-    for group, keep, gone in zip(groups, kept, done, strict=True):
-        for visited, best in enumerate(group.argmax(axis=1)):
-            if group[visited, best] and not (gone[visited] or gone[best]):
-                keep[best] = True
-                gone |= group[visited]
-    return torch.from_numpy(kept.astype("float32")).to(near.device)
+    return torch.from_numpy(visit(near.cpu().numpy()).astype("float32")).to(near.device)
 
 
 @remaining_poses.register_fake
 def _(near):
     return near.new_empty(near.shape[:2], dtype=torch.float32)
+
+
+def visit(near: np.ndarray) -> np.ndarray:
+    """Which poses remain, bool `(B, P)`; `near` as `remaining_poses` takes it."""
+    alone = (near.sum(axis=1) == 1) & (near.sum(axis=2) == 1)
+    present = near.diagonal(axis1=1, axis2=2)
+    kept, done = alone & present, np.zeros_like(alone)
+    for group, keep, gone, visits in zip(near, kept, done, present & ~alone, strict=True):
+        for visited in np.flatnonzero(visits):
+            best = group[visited].argmax()
+            if not (gone[visited] or gone[best]):
+                keep[best] = True
+                gone |= group[visited]
+    return kept

@@ -154,6 +154,12 @@ class SPR(Codec):
         _, height, width, channels = maps.shape
         cells, count = height * width, ways.shape[-1] // 2
         slots = min(self.max_people, cells)
+        if keras.backend.backend() == "torch":
+            from keras_pose.codecs import spr_torch
+
+            found = spr_torch.people(maps, ways, *self._finding(slots))
+            people = dict(zip(("root_scores", "keypoints", "scores"), found, strict=True))
+            return {**people, "keypoints": people["keypoints"] * float(self.stride)}
         root = maps[..., channels - 1 :]
         peaks = ops.where(is_local_maximum(root, self.nms_kernel // 2), root, 0.0)
         sure, place = ops.top_k(ops.reshape(peaks, (-1, cells)), slots)
@@ -181,6 +187,8 @@ class SPR(Codec):
             `scores` `(B, P, K)`, what heatmaps hold at keypoints times the root's score, and
             `box_scores` `(B, P)`, their mean, 0 in empty slots. Scores may be below 0.
         """
+        if keras.backend.backend() == "torch":
+            return self._decode_torch(outputs)
         people = outputs if "root_scores" in outputs else self.people(outputs)
         keypoints, scores, sure = (people[n] for n in ("keypoints", "scores", "root_scores"))
         slots, count = scores.shape[1:]
@@ -202,6 +210,25 @@ class SPR(Codec):
             "boxes": ops.concatenate(corners, axis=-1),
             "box_scores": ops.mean(scores, axis=-1) * kept,
         }
+
+    def _finding(self, slots: int) -> tuple:
+        """Arguments of `spr_torch.people`."""
+        return slots, self.nms_kernel, self.root_threshold, self.keypoint_heatmaps
+
+    def _decode_torch(self, outputs):
+        from keras_pose.codecs import spr_torch
+
+        if "root_scores" in outputs:
+            values = [outputs[n] for n in ("keypoints", "scores", "root_scores")]
+            decode, given, count = spr_torch.poses, (), values[1].shape[-1]
+        else:
+            values = [ops.cast(outputs[n], "float32") for n in ("heatmaps", "displacements")]
+            slots = min(self.max_people, values[0].shape[1] * values[0].shape[2])
+            given = (*self._finding(slots), float(self.stride))
+            decode, count = spr_torch.decoded, values[1].shape[-1] // 2
+        joints = count // 2 if self.nms_joints is None else self.nms_joints
+        found = decode(*values, *given, self.nms_distance, joints)
+        return dict(zip(("keypoints", "scores", "boxes", "box_scores"), found, strict=True))
 
     def flip(self, outputs, flip_indices):
         maps = mirrored(outputs["heatmaps"], self.shift_flipped)

@@ -153,6 +153,38 @@ def test_a_pose_on_one_spot_remains(compiled):
     assert kept.tolist() == [[1, 0]]
 
 
+def test_the_ways_of_decoding_agree(compiled, backend):
+    """Of photos together and alone, in one step and with that of `people` between."""
+    random = np.random.default_rng(0)
+    maps = random.uniform(-0.1, 1, (2, 20, 28, 6)).astype("f4")
+    ways = random.normal(0, 6, (2, 20, 28, 10)).astype("f4")
+    codec = SPR(max_people=12, nms_distance=0.3, nms_joints=1)
+    outputs = {"heatmaps": maps, "displacements": ways}
+    people = compiled(codec.people)(outputs)
+    expected = compiled(lambda given: keypoint_scores(given["maps"], given["keypoints"]))(
+        {"maps": maps, "keypoints": people["keypoints"] / codec.stride}
+    )
+    np.testing.assert_allclose(people["scores"], expected, atol=1e-5)
+    together, again = compiled(codec.decode)(outputs), compiled(codec.decode)(people)
+    for image in (0, 1):
+        alone = compiled(codec.decode)({k: v[image : image + 1] for k, v in outputs.items()})
+        for name, values in alone.items():
+            np.testing.assert_allclose(together[name][image], values[0], atol=1e-4)
+            np.testing.assert_allclose(again[name][image], values[0], atol=1e-4)
+        assert 1 < (alone["box_scores"] != 0).sum() < 12
+        kept = nearby_joints_nms(alone["keypoints"][0], alone["scores"][0], 0.3, 1)
+        assert set(np.flatnonzero(alone["box_scores"][0])) == set(kept)
+    if backend == "torch":
+        import torch
+
+        from keras_pose.codecs import spr_torch
+
+        found = spr_torch._host_peaks(torch.from_numpy(maps[..., -1]), 40, 5, 0.01)
+        others = spr_torch._device_peaks(torch.from_numpy(maps[..., -1]), 40, 5, 0.01)
+        np.testing.assert_array_equal(found[0], others[0])
+        np.testing.assert_array_equal(found[1][found[0] > 0], others[1][found[0] > 0])
+
+
 # Where roots of people are in cells, and how strong; of the two keypoints one is 3 cells to the
 # left, the other 4 cells to the right of it.
 PEOPLE = [(6, 6, 0.5), (24, 8, 0.9), (8, 18, 0.7)]
