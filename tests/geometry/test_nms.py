@@ -29,6 +29,25 @@ def test_box_nms_equals_reference(cases):
         np.testing.assert_array_equal(ours, keep, err_msg=name)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7])
+def test_limited_box_nms_keeps_the_first_of_all(threshold):
+    random = np.random.default_rng(0)
+    corners = random.uniform(0, 60, (80, 2))
+    boxes = np.hstack([corners, corners + random.uniform(5, 40, (80, 2))])
+    scores = random.permutation(80) / 80
+    kept = geometry.box_nms(boxes, scores, threshold)
+    assert len(kept) > 3
+    for limit in (1, 3, len(kept), 80):
+        limited = geometry.box_nms(boxes, scores, threshold, max_boxes=limit)
+        np.testing.assert_array_equal(limited, kept[:limit])
+        assert limited.dtype == np.int64
+
+
+def test_limited_box_nms_of_nothing():
+    assert geometry.box_nms(np.zeros((0, 4)), np.zeros(0), max_boxes=3).shape == (0,)
+    assert geometry.box_nms(np.eye(4), np.ones(4), max_boxes=0).shape == (0,)
+
+
 def test_oks_nms_equals_reference(cases):
     for name, args, arrays, keep in cases("oks_nms"):
         sigmas = args.get("sigmas") or COCO_SIGMAS
