@@ -122,6 +122,19 @@ def compiled(backend):
     return compiled
 
 
+@pytest.fixture(scope="module")
+def quickly_compiled(backend):
+    """Until the module's end JAX compiles in half the time, to programs that take longer."""
+    if backend != "jax":
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def parts():
     """The module with the checks that hold for every backbone, neck and head."""

@@ -11,9 +11,10 @@ from keras_pose import codecs, heads
 from keras_pose.layers.naming import load_state_dict, state_dict
 from keras_pose.necks import HybridEncoder
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 SKELETON = keras_pose.Skeleton("three", ["left_eye", "right_eye", "nose"], links=[(0, 1), (1, 2)])
-# Wide, tall, extreme.
-SIZES = [(48, 64), (90, 40), (20, 2000)]
+# Wide; tall, and extreme.
+SIZES = [(48, 64), (2000, 20)]
 # Added to biases of MoveNet, whose people have sizes.
 BIASES = {"center.": 1.0, "kpt_heatmap.": 2.0, "box_scale.": 8.0}
 
@@ -133,7 +134,7 @@ def test_photos_of_all_shapes_share_a_call(model, together):
         assert np.isfinite(poses.keypoints).all()
         assert len(poses) <= 6
     assert len(together[0]) >= 2
-    assert len(together[2]) >= 1
+    assert len(together[1]) >= 1
     alone = model.predict_poses(_photo(*SIZES[1]))
     np.testing.assert_allclose(alone.keypoints, together[1].keypoints, atol=1e-2)
 
@@ -167,7 +168,7 @@ def test_where_nobody_is_nobody_is_found(method, model):
         if key.startswith(layer) and key.endswith("bias"):
             arrays[key] = arrays[key] - 50.0
     load_state_dict(model.head, arrays)
-    empty, other = model.predict_poses([_photo(*size) for size in SIZES[:2]])
+    empty, other = model.predict_poses([_photo(*size) for size in SIZES])
     assert len(empty) == len(other) == 0
     assert empty.keypoints.shape == (0, 3, 2)
     assert empty.boxes.shape == (0, 4)

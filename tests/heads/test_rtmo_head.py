@@ -113,19 +113,6 @@ def test_keypoints_lie_in_their_boxes():
         np.testing.assert_allclose(ops.convert_to_numpy(ops.sum(chances, axis=-1)), 1, atol=1e-5)
 
 
-@pytest.fixture
-def quickly_compiled(backend):
-    """Switches off what makes compiled steps fast and their compilation slow."""
-    if backend != "jax":
-        yield
-        return
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def compile_by_recipe(model, epochs, switch, rate):
     """As published models are, but for the epochs; returns the callbacks."""
     attributes = {"loss_mle.loss_weight": 5.0, "loss_oks.loss_weight": 10.0, "use_aux_loss": True}
