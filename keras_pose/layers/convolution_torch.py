@@ -11,7 +11,11 @@ from keras import ops
 
 def _kernel(layer, axes):
     kernel = ops.convert_to_tensor(layer.kernel)
-    if torch.is_grad_enabled() or kernel.is_meta or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
+        return kernel.permute(axes)
+    if torch.is_grad_enabled() or kernel.is_meta:
+        # An optimizer may follow, and not each one raises the version of what it changes.
+        layer.__dict__.pop("_torch_kernel", None)
         return kernel.permute(axes)
     stored = layer.kernel.value
     key = (stored._version, stored.data_ptr(), stored.device, kernel.dtype)

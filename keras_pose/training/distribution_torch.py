@@ -5,6 +5,7 @@ import warnings
 import keras
 import torch
 import torch.distributed as dist
+from torch.autograd.graph import increment_version
 from torch.nn.parallel import DistributedDataParallel
 
 from keras_pose.layers.replicas_torch import sizes_of_all
@@ -39,6 +40,7 @@ def share_steps(model: keras.Model, index: int, moments: bool) -> None:
     """
     for variable in model.variables:
         dist.broadcast(variable.value.data, 0)
+        increment_version(variable.value)
     for layer in model._flatten_layers():
         for generator in getattr(layer, "_seed_generators", ()):
             generator.state.assign(generator.state + _SEED_STRIDE * index)

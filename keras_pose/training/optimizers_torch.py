@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from keras.ops import convert_to_tensor
+from torch.autograd.graph import increment_version
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
@@ -31,14 +32,14 @@ def sgd_step(optimizer, gradients: Sequence, variables: Sequence, learning_rate)
         learning_rate: 0-d tensor.
     """
     for (factor, decay, dtype), members in _groups(optimizer, gradients, variables).items():
-        values = [variable.value.data for _, variable in members]
+        values = [variable.value for _, variable in members]
         steps = [gradient.to(v.dtype) for (gradient, _), v in zip(members, values, strict=True)]
         decay *= optimizer.weight_decay or 0.0
         if decay:
             steps = torch._foreach_add(steps, values, alpha=decay)
         if optimizer.momentum:
             indices = [optimizer._get_variable_index(variable) for _, variable in members]
-            memories = [optimizer.momentums[i].value.data for i in indices]
+            memories = [optimizer.momentums[i].value for i in indices]
             torch._foreach_mul_(memories, optimizer.momentum)
             torch._foreach_add_(memories, steps)
             if optimizer.nesterov:
@@ -85,3 +86,6 @@ def adam_step(optimizer, gradients: Sequence, variables: Sequence, learning_rate
             eps=optimizer.epsilon,
             maximize=False,
         )
+        # The fused operation changes values without telling those who keep something made of them.
+        for value in values:
+            increment_version(value)

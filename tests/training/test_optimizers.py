@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_pose.layers import Conv2D
 from keras_pose.training.averaging import WeightAverage
 from keras_pose.training.optimizers import OPTIMIZERS, SGD, AdamW
 from keras_pose.training.recipe_mmpose import optimizer_settings
@@ -96,3 +97,39 @@ def test_config_round_trip():
 def test_factors_of_another_model_are_refused():
     with pytest.raises(ValueError, match="factors for 2 variables, the model has 1"):
         SGD(0.1, factors=[(1, 1), (1, 1)]).build([keras.Variable([1.0])])
+
+
+@pytest.mark.parametrize("make", [SGD, AdamW, keras.optimizers.SGD, keras.optimizers.Adam])
+def test_layers_see_what_a_step_changed(make):
+    """Convolutions may keep their kernels in another layout between predictions."""
+    layer = Conv2D(2, 3, padding=1)
+    x = np.random.default_rng(0).normal(size=(1, 5, 5, 3)).astype("float32")
+    estimator = keras.Sequential([keras.Input((5, 5, 3)), layer])
+    optimizer = make(0.1)
+    optimizer.build(layer.trainable_variables)
+    estimator.predict(x, verbose=0)
+    for _ in range(2):
+        optimizer.apply([ops.ones(v.shape) for v in layer.trainable_variables])
+        fresh = Conv2D(2, 3, padding=1)
+        fresh.build(x.shape)
+        fresh.set_weights(layer.get_weights())
+        expected = keras.Sequential([keras.Input((5, 5, 3)), fresh]).predict(x, verbose=0)
+        np.testing.assert_array_equal(estimator.predict(x, verbose=0), expected)
+
+
+def test_validation_is_of_the_weights_that_were_learnt(tiny):
+    estimator, images, labels = tiny()
+    estimator.compile(optimizer=AdamW(0.01))
+    history = estimator.fit(
+        images, labels, batch_size=8, epochs=3, validation_data=(images, labels), verbose=0
+    )
+    same, *_ = tiny()
+    same.set_weights(estimator.get_weights())
+    same.compile()
+    expected = same.evaluate(images, labels, batch_size=8, verbose=0, return_dict=True)["loss"]
+    assert history.history["val_loss"][-1] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(
+        estimator.predict(images, verbose=0)["keypoints"],
+        same.predict(images, verbose=0)["keypoints"],
+        atol=1e-3,
+    )
