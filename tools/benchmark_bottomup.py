@@ -222,7 +222,7 @@ def dekr(repeats: int) -> list[dict]:
     random = np.random.default_rng(1)
     maps[0] = maps[0] * 0.9 + random.uniform(0, 0.05, maps[0].shape).astype("f4")
     # Flat, one after the other: as a network's outputs, they need not be copied to be read.
-    together = np.concatenate([each.reshape(1, -1) for each in maps], axis=-1)
+    together = np.concatenate([each.reshape(-1) for each in maps])
     shapes = {name: (-1, size, size, count) for name, count in channels.items()}
 
     def decoded(flat):
