@@ -145,6 +145,7 @@ ONLY_UNDER_ITS_BACKEND = {
     "keras_pose.layers.convolution_tensorflow",
     "keras_pose.layers.normalization_tensorflow",
     "keras_pose.layers.replicas_tensorflow",
+    "keras_pose.prediction",
 }
 
 
